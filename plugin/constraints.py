@@ -1,0 +1,230 @@
+"""What `npu_moe_gating_top_k` accepts: one table, from which every check and every message comes.
+
+The labels C1 to C13 are cited by the messages, the tests and the documentation. The rules are the intersection of the
+operator's documentation and of what its kernel on Atlas A2 and A3 takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+MAX_EXPERTS = 2048
+
+
+class Call(NamedTuple):
+    """The arguments of one call, as the constraints see them."""
+
+    x: torch.Tensor
+    bias: torch.Tensor | None
+    k: int
+    k_group: int
+    group_count: int
+    group_select_mode: int
+    renorm: int
+    norm_type: int
+    out_flag: bool
+    routed_scaling_factor: float
+    eps: float
+
+    @property
+    def experts(self) -> int:
+        return self.x.shape[1]
+
+
+class Constraint(NamedTuple):
+    """A rule that a call breaks if `broken` is true; `describe` then says which argument, which rule and which value."""
+
+    label: str
+    error: type[Exception]
+    broken: Callable[[Call], Any]
+    describe: Callable[[Call], str]
+
+
+def _align32(n: int) -> int:
+    return (n + 31) // 32 * 32
+
+
+def _names(dtypes: tuple[torch.dtype, ...]) -> str:
+    return ", ".join(map(_name, dtypes[:-1])) + " or " + _name(dtypes[-1])
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+# In this order: a rule may rely on those above it.
+CONSTRAINTS = (
+    Constraint(
+        "C1",
+        ValueError,
+        lambda c: c.x.dim() != 2,
+        lambda c: f"x must have 2 dimensions (tokens, experts), got shape {list(c.x.shape)}",
+    ),
+    Constraint(
+        "C2",
+        TypeError,
+        lambda c: c.x.dtype not in DTYPES,
+        lambda c: f"x must be {_names(DTYPES)}, got {_name(c.x.dtype)}",
+    ),
+    Constraint(
+        "C3",
+        ValueError,
+        lambda c: not 1 <= c.x.shape[1] <= MAX_EXPERTS,
+        lambda c: f"x must have between 1 and {MAX_EXPERTS} experts (its last dimension), got {c.experts}",
+    ),
+    Constraint(
+        "C4",
+        ValueError,
+        lambda c: c.bias is not None and (c.bias.dim() != 1 or c.bias.shape[0] != c.x.shape[1]),
+        lambda c: f"bias must have one dimension of {c.experts} experts as x has, got shape {list(c.bias.shape)}",
+    ),
+    Constraint(
+        "C4",
+        TypeError,
+        lambda c: c.bias is not None and c.bias.dtype != c.x.dtype,
+        lambda c: f"bias must have the dtype of x, {_name(c.x.dtype)}, got {_name(c.bias.dtype)}",
+    ),
+    Constraint(
+        "C4",
+        ValueError,
+        lambda c: c.bias is not None and c.bias.device != c.x.device,
+        lambda c: f"bias must be on the device of x, {c.x.device}, got {c.bias.device}",
+    ),
+    Constraint(
+        "C5",
+        ValueError,
+        lambda c: c.group_count < 1 or c.x.shape[1] % c.group_count != 0,
+        lambda c: f"group_count must be at least 1 and divide the {c.experts} experts, got {c.group_count}",
+    ),
+    Constraint(
+        "C6",
+        ValueError,
+        lambda c: c.x.shape[1] // c.group_count <= 2,
+        lambda c: (
+            f"group_count must leave more than 2 experts in a group, got {c.group_count}, "
+            f"which makes groups of {c.experts // c.group_count}"
+        ),
+    ),
+    Constraint(
+        "C7",
+        ValueError,
+        lambda c: _align32(c.x.shape[1] // c.group_count) * c.group_count > MAX_EXPERTS,
+        lambda c: (
+            f"group_count times the experts of a group rounded up to a multiple of 32 must be at most {MAX_EXPERTS}, "
+            f"got {c.group_count} * {_align32(c.experts // c.group_count)} = "
+            f"{_align32(c.experts // c.group_count) * c.group_count}"
+        ),
+    ),
+    Constraint(
+        "C8",
+        ValueError,
+        lambda c: not 1 <= c.k_group <= c.group_count,
+        lambda c: f"k_group must be between 1 and {c.group_count} (= group_count), got {c.k_group}",
+    ),
+    Constraint(
+        "C9",
+        ValueError,
+        lambda c: not 1 <= c.k <= c.k_group * (c.x.shape[1] // c.group_count),
+        lambda c: (
+            f"k must be between 1 and {c.k_group * (c.experts // c.group_count)} "
+            f"(= k_group * experts / group_count), got {c.k}"
+        ),
+    ),
+    Constraint(
+        "C10",
+        ValueError,
+        lambda c: c.group_select_mode not in (0, 1),
+        lambda c: f"group_select_mode must be 0 (maximum) or 1 (sum of the two largest), got {c.group_select_mode}",
+    ),
+    Constraint("C11", ValueError, lambda c: c.renorm != 0, lambda c: f"renorm must be 0, got {c.renorm}"),
+    Constraint(
+        "C12",
+        ValueError,
+        lambda c: c.norm_type not in (0, 1),
+        lambda c: f"norm_type must be 0 (softmax) or 1 (sigmoid), got {c.norm_type}",
+    ),
+)
+
+# For each argument the accepted Python types, the rule in words, and the constraint that owns the argument.
+_INT = (int, torch.SymInt)
+_NUMBER = (float, int, torch.SymFloat, torch.SymInt)
+_TYPES = (
+    ("x", torch.Tensor, "a Tensor", " (C1)"),
+    ("bias", (torch.Tensor, type(None)), "a Tensor or None", " (C4)"),
+    ("k", _INT, "an int", " (C9)"),
+    ("k_group", _INT, "an int", " (C8)"),
+    ("group_count", _INT, "an int", " (C5)"),
+    ("group_select_mode", _INT, "an int", " (C10)"),
+    ("renorm", _INT, "an int", " (C11)"),
+    ("norm_type", _INT, "an int", " (C12)"),
+    ("out_flag", (bool, torch.SymBool), "a bool", ""),
+    ("routed_scaling_factor", _NUMBER, "a number", ""),
+    ("eps", _NUMBER, "a number", ""),
+)
+
+
+def check(
+    x: torch.Tensor,
+    k: int,
+    bias: torch.Tensor | None = None,
+    k_group: int = 1,
+    group_count: int = 1,
+    group_select_mode: int = 0,
+    renorm: int = 0,
+    norm_type: int = 0,
+    out_flag: bool = False,
+    routed_scaling_factor: float = 1.0,
+    eps: float = 1e-20,
+) -> None:
+    """Raise the error of the first constraint that these arguments break; sizes may be symbolic.
+
+    Raises:
+        TypeError: a wrong Python type or dtype.
+        ValueError: a wrong shape, device or number.
+    """
+    arguments = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
+    hashable = type(x) is torch.Tensor and (bias is None or isinstance(bias, torch.Tensor))
+    if not hashable or torch.compiler.is_compiling():
+        return _check(Call(x, bias, *arguments))
+    key = (
+        x.shape[1:],
+        x.dtype,
+        None if bias is None else (bias.shape, bias.dtype, bias.device, x.device),
+        arguments,
+        *map(type, arguments),  # 8, 8.0 and True are equal keys otherwise
+    )
+    if key not in _passed:
+        _check(Call(x, bias, *arguments))
+        if len(_passed) >= _MAX_PASSED:
+            _passed.clear()
+        _passed.add(key)
+
+
+# What passed before need not be looked at again: all that the constraints read, which is not the number of tokens.
+_passed: set[tuple[object, ...]] = set()
+_MAX_PASSED = 4096
+
+
+def _check(call: Call) -> None:
+    for value, (name, types, kind, label) in zip(call, _TYPES, strict=True):
+        if not isinstance(value, types):
+            raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{label}")
+    for constraint in CONSTRAINTS:
+        if constraint.broken(call):
+            raise constraint.error(f"{constraint.describe(call)} ({constraint.label})")
+
+
+def check_keyword_only(positional: tuple[object, ...]) -> None:
+    """Constraint C13, for functions that take `*positional` behind k.
+
+    Raises:
+        TypeError: anything was given by position.
+    """
+    if positional:
+        raise TypeError(
+            f"bias and all later parameters must be given by keyword, got {len(positional)} more by position (C13)"
+        )

@@ -1,0 +1,70 @@
+"""The definition of npu_moe_gating_top_k in NumPy: the oracle of every test.
+
+Everything is computed in float32. For float16 and bfloat16 inputs the operator's result is the float32 result
+of the upcast inputs, with y rounded once, to nearest even, to the type of x: the caller upcasts x and bias
+(exact) and rounds y. Arguments are taken to be legal; the constraints are checked elsewhere.
+"""
+
+import numpy
+
+__all__ = ["moe_gating_top_k"]
+
+
+@numpy.errstate(over="ignore", invalid="ignore", divide="ignore")
+def moe_gating_top_k(
+    x,
+    k,
+    *,
+    bias=None,
+    k_group=1,
+    group_count=1,
+    group_select_mode=0,
+    renorm=0,
+    norm_type=0,
+    out_flag=False,
+    routed_scaling_factor=1.0,
+    eps=1e-20,
+):
+    """Returns y float32 [T, k], expert_idx int32 [T, k] and norm_out float32 [T, E] for x [T, E]."""
+    del renorm, out_flag  # renorm is always 0; norm_out is the scores whatever out_flag is
+    scores = normalize(numpy.asarray(x, numpy.float32), norm_type)
+    expert_idx = choose_experts(scores, k, bias, k_group, group_count, group_select_mode)
+    y = weigh(scores, expert_idx, norm_type, routed_scaling_factor, eps)
+    return y, expert_idx, scores
+
+
+def normalize(x, norm_type):
+    """Step 1: softmax (0) or sigmoid (1) of each row."""
+    if norm_type == 0:
+        e = numpy.exp(x - x.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+    return 1 / (1 + numpy.exp(-x))  # exp may overflow to inf: 1 / inf is the right 0
+
+
+def choose_experts(scores, k, bias=None, k_group=1, group_count=1, group_select_mode=0):
+    """Steps 2 to 4: which experts, in descending order. The bias steers this choice and nothing else."""
+    choice = scores if bias is None else scores + numpy.asarray(bias, numpy.float32)
+    if k_group < group_count:
+        tokens, experts = choice.shape
+        groups = choice.reshape(tokens, group_count, experts // group_count)
+        if group_select_mode == 0:
+            group_scores = groups.max(axis=2)
+        else:
+            group_scores = numpy.sort(groups, axis=2)[:, :, -2:].sum(axis=2)
+        dropped = numpy.ones((tokens, group_count), bool)
+        numpy.put_along_axis(dropped, descending(group_scores)[:, :k_group], False, axis=1)
+        choice = numpy.where(dropped[:, :, None], numpy.float32("-inf"), groups).reshape(tokens, experts)
+    return descending(choice)[:, :k].astype(numpy.int32)
+
+
+def weigh(scores, expert_idx, norm_type, routed_scaling_factor=1.0, eps=1e-20):
+    """Step 5: the scores of the chosen experts, renormalized after a sigmoid, then scaled."""
+    y = numpy.take_along_axis(scores, expert_idx, axis=1)
+    if norm_type == 1:
+        y = y / (y.sum(axis=1, keepdims=True) + numpy.float32(eps))
+    return y * numpy.float32(routed_scaling_factor)
+
+
+def descending(values):
+    """Indices that sort each row in descending order; among equals the lower index comes first, NaN comes last."""
+    return numpy.argsort(-values, axis=1, kind="stable")
