@@ -1,0 +1,42 @@
+// The guard against memory errors. The constraints with their messages are checked by the callers.
+#pragma once
+
+#include "moe_gating_top_k.h"
+
+namespace moe_gating {
+
+inline moe_gating_code check(const moe_gating_top_k_args *args) {
+  if (args == nullptr) return MOE_GATING_NO_ARGUMENTS;
+  const auto &a = *args;
+  if (a.dtype < MOE_GATING_FLOAT32 || a.dtype > MOE_GATING_BFLOAT16) return MOE_GATING_BAD_DTYPE;
+  if (a.tokens < 0) return MOE_GATING_BAD_TOKENS;
+  if (a.experts < 1 || a.experts > MOE_GATING_MAX_EXPERTS) return MOE_GATING_BAD_EXPERTS;
+  if (a.group_count < 1 || a.experts % a.group_count != 0) return MOE_GATING_BAD_GROUP_COUNT;
+  if (a.k_group < 1 || a.k_group > a.group_count) return MOE_GATING_BAD_K_GROUP;
+  if (a.k < 1 || a.k > a.k_group * (a.experts / a.group_count)) return MOE_GATING_BAD_K;
+  if (a.group_select_mode != 0 && a.group_select_mode != 1) return MOE_GATING_BAD_GROUP_SELECT_MODE;
+  if (a.renorm != 0) return MOE_GATING_BAD_RENORM;
+  if (a.norm_type != 0 && a.norm_type != 1) return MOE_GATING_BAD_NORM_TYPE;
+  const bool complete = a.x != nullptr && a.y != nullptr && a.expert_idx != nullptr;
+  return a.tokens == 0 || complete ? MOE_GATING_OK : MOE_GATING_NULL_POINTER;
+}
+
+inline const char *describe(int code) {
+  switch (code) {
+    case MOE_GATING_OK: return "no error";
+    case MOE_GATING_NO_ARGUMENTS: return "args is null";
+    case MOE_GATING_BAD_DTYPE: return "dtype is not float32, float16 or bfloat16";
+    case MOE_GATING_BAD_TOKENS: return "tokens is negative";
+    case MOE_GATING_BAD_EXPERTS: return "experts is not between 1 and 2048";
+    case MOE_GATING_BAD_GROUP_COUNT: return "group_count does not divide experts";
+    case MOE_GATING_BAD_K_GROUP: return "k_group is not between 1 and group_count";
+    case MOE_GATING_BAD_K: return "k is not between 1 and k_group * experts / group_count";
+    case MOE_GATING_BAD_GROUP_SELECT_MODE: return "group_select_mode is not 0 or 1";
+    case MOE_GATING_BAD_RENORM: return "renorm is not 0";
+    case MOE_GATING_BAD_NORM_TYPE: return "norm_type is not 0 or 1";
+    case MOE_GATING_NULL_POINTER: return "x, y or expert_idx is null";
+    default: return "unknown code";
+  }
+}
+
+}  // namespace moe_gating

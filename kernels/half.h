@@ -1,0 +1,74 @@
+// The three element types: load() to float32 is exact, store() rounds once, to nearest even.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace moe_gating {
+
+inline uint32_t bits_of(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+inline float float_of(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+struct Float32 {
+  using Storage = float;
+  static float load(float value) { return value; }
+  static float store(float value) { return value; }
+};
+
+struct BFloat16 {
+  using Storage = uint16_t;
+
+  static float load(uint16_t half) { return float_of(uint32_t{half} << 16); }
+
+  static uint16_t store(float value) {
+    const uint32_t bits = bits_of(value);
+    if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x0040);  // quiet, whatever the payload was
+    return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  }
+};
+
+struct Float16 {
+  using Storage = uint16_t;
+
+  static float load(uint16_t half) {
+    const uint32_t sign = (half & 0x8000u) << 16;
+    const uint32_t magnitude = half & 0x7fffu;
+    uint32_t bits = (magnitude << 13) + rebias;
+    if (magnitude < 0x0400) bits = bits_of(static_cast<float>(magnitude) * 0x1p-24f);  // subnormal or zero
+    if (magnitude >= 0x7c00) bits = 0x7f800000u | (magnitude << 13);                   // infinity or NaN
+    return float_of(sign | bits);
+  }
+
+  static uint16_t store(float value) {
+    const uint32_t bits = bits_of(value);
+    const uint32_t sign = (bits >> 16) & 0x8000u;
+    const uint32_t magnitude = bits & 0x7fffffffu;
+    uint32_t half;
+    if (magnitude > 0x7f800000u) {
+      half = 0x7e00;  // NaN
+    } else if (magnitude >= 0x477ff000u) {
+      half = 0x7c00;  // 65520 and more: infinity
+    } else if (magnitude >= 0x38800000u) {
+      half = (magnitude - rebias + 0x0fff + ((magnitude >> 13) & 1)) >> 13;
+    } else {
+      // Below 2^-14. The last bit of a float32 in [0.5, 1) is worth 2^-24, as that of a subnormal half is:
+      // the addition does the rounding.
+      half = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
+    }
+    return static_cast<uint16_t>(sign | half);
+  }
+
+ private:
+  static constexpr uint32_t rebias = (127u - 15u) << 23;
+};
+
+}  // namespace moe_gating

@@ -1,0 +1,60 @@
+/* The fused CPU kernel of npu_moe_gating_top_k. Plain C ABI, callable from any thread. */
+#ifndef MOE_GATING_TOP_K_H
+#define MOE_GATING_TOP_K_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define MOE_GATING_EXPORT __attribute__((visibility("default")))
+#else
+#define MOE_GATING_EXPORT
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum { MOE_GATING_FLOAT32 = 0, MOE_GATING_FLOAT16 = 1, MOE_GATING_BFLOAT16 = 2 } moe_gating_dtype;
+
+enum { MOE_GATING_MAX_EXPERTS = 2048 };
+
+typedef struct {
+  const void *x; /* [tokens, experts], strides in elements (may be 0 or negative) */
+  int64_t x_row_stride, x_column_stride;
+  const void *bias; /* [experts] of x's dtype, or NULL */
+  int64_t bias_stride;
+  int64_t tokens, experts, k, k_group, group_count, group_select_mode, renorm, norm_type;
+  float routed_scaling_factor, eps;
+  int32_t dtype;       /* moe_gating_dtype of x, bias and y */
+  void *y;             /* [tokens, k] contiguous */
+  int32_t *expert_idx; /* [tokens, k] contiguous */
+  float *norm_out;     /* [tokens, experts] contiguous, or NULL when not asked for */
+} moe_gating_top_k_args;
+
+typedef enum {
+  MOE_GATING_OK = 0,
+  MOE_GATING_NO_ARGUMENTS = 1,
+  MOE_GATING_BAD_DTYPE = 2,
+  MOE_GATING_BAD_TOKENS = 3,
+  MOE_GATING_BAD_EXPERTS = 4,
+  MOE_GATING_BAD_GROUP_COUNT = 5,
+  MOE_GATING_BAD_K_GROUP = 6,
+  MOE_GATING_BAD_K = 7,
+  MOE_GATING_BAD_GROUP_SELECT_MODE = 8,
+  MOE_GATING_BAD_RENORM = 9,
+  MOE_GATING_BAD_NORM_TYPE = 10,
+  MOE_GATING_NULL_POINTER = 11
+} moe_gating_code;
+
+/* Uses up to `threads` threads (fewer when there is little work; less than 1 counts as 1). Returns 0, or a nonzero
+   moe_gating_code without touching the outputs when the arguments cannot be run. */
+MOE_GATING_EXPORT int moe_gating_top_k(const moe_gating_top_k_args *args, int threads);
+
+/* A short English text for a code; never NULL. */
+MOE_GATING_EXPORT const char *moe_gating_top_k_error(int code);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+"""The compiled CPU kernel, through ctypes: kernels/moe_gating_top_k.h is the interface."""
+
+import ctypes
+import functools
+import importlib.resources
+
+__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run"]
+
+FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
+
+
+class Arguments(ctypes.Structure):
+    """moe_gating_top_k_args, field by field. Strides are in elements; norm_out may be null."""
+
+    _fields_ = [
+        ("x", ctypes.c_void_p),
+        ("x_row_stride", ctypes.c_int64),
+        ("x_column_stride", ctypes.c_int64),
+        ("bias", ctypes.c_void_p),
+        ("bias_stride", ctypes.c_int64),
+        ("tokens", ctypes.c_int64),
+        ("experts", ctypes.c_int64),
+        ("k", ctypes.c_int64),
+        ("k_group", ctypes.c_int64),
+        ("group_count", ctypes.c_int64),
+        ("group_select_mode", ctypes.c_int64),
+        ("renorm", ctypes.c_int64),
+        ("norm_type", ctypes.c_int64),
+        ("routed_scaling_factor", ctypes.c_float),
+        ("eps", ctypes.c_float),
+        ("dtype", ctypes.c_int32),
+        ("y", ctypes.c_void_p),
+        ("expert_idx", ctypes.c_void_p),
+        ("norm_out", ctypes.c_void_p),
+    ]
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Loads the library on first use."""
+    path = importlib.resources.files("ascend_moe_gating") / "lib" / "libmoe_gating_top_k.so"
+    loaded = ctypes.CDLL(str(path))
+    loaded.moe_gating_top_k.argtypes = [ctypes.POINTER(Arguments), ctypes.c_int]
+    loaded.moe_gating_top_k.restype = ctypes.c_int
+    loaded.moe_gating_top_k_error.argtypes = [ctypes.c_int]
+    loaded.moe_gating_top_k_error.restype = ctypes.c_char_p
+    return loaded
+
+
+def run(args: Arguments, threads: int) -> None:
+    """Runs the kernel. The memory that args points to must stay alive until this returns."""
+    code = library().moe_gating_top_k(ctypes.byref(args), threads)
+    if code != 0:
+        reason = library().moe_gating_top_k_error(code).decode()
+        raise RuntimeError(f"moe_gating_top_k cannot run these arguments: code {code} ({reason})")
