@@ -1,0 +1,1 @@
+"""Converters from FX nodes to GE nodes: one file per operator, named as the operator."""

@@ -1,0 +1,1 @@
+"""Shape inference: one file per operator, named as the operator."""

@@ -1,0 +1,77 @@
+"""The public function."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+
+from ascend_moe_gating.plugin.constraints import check, check_keyword_only
+
+
+def npu_moe_gating_top_k(
+    x: torch.Tensor,
+    k: int,
+    *positional: object,
+    bias: torch.Tensor | None = None,
+    k_group: int = 1,
+    group_count: int = 1,
+    group_select_mode: int = 0,
+    renorm: int = 0,
+    norm_type: int = 0,
+    out_flag: bool = False,
+    routed_scaling_factor: float = 1.0,
+    eps: float = 1e-20,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Choose k experts for each token of a Mixture-of-Experts layer, and weigh them.
+
+    On CPU and NPU tensors, in eager mode, under fake tensors and inside torch.compile; in all of them the constraints
+    C1 to C13 are checked first. All arithmetic is in float32, the results are contiguous.
+
+    Args:
+        x: Router logits [tokens, experts], float16, bfloat16 or float32, any strides, at most 2048 experts.
+        k: Experts kept per token, at most k_group * experts / group_count.
+        bias: [experts], dtype and device of x: added to the scores for the choice only, never to the weights.
+        k_group: Groups kept per token, 1 to group_count.
+        group_count: Groups of neighbouring experts; more than 2 experts in each.
+        group_select_mode: Score of a group: 0 the maximum, 1 the sum of the two largest.
+        renorm: 0 is the only value that the kernel takes.
+        norm_type: Scores of the logits: 0 softmax, 1 sigmoid. With 1 the weights of a token are divided by their sum.
+        out_flag: Write the scores to the third result.
+        routed_scaling_factor: Factor of the weights.
+        eps: Added to the sum by which the weights are divided (norm_type 1).
+
+    Returns:
+        y [tokens, k] in the dtype of x, the weights; expert_idx [tokens, k] int32, the experts in descending order of
+        biased score, the lower index first among equals; norm_out [tokens, experts] float32, the scores without bias,
+        unspecified without out_flag.
+
+    Raises:
+        ValueError: A shape, device or number breaks a constraint; the message names argument, rule, value and label.
+        TypeError: A Python type or dtype does.
+        RuntimeError: The device refused the call; the message carries what CANN said.
+
+    Source: torch_npu's documentation of torch_npu.npu_moe_gating_top_k (aclnnMoeGatingTopK).
+    """
+    check_keyword_only(positional)
+    check(x, k, bias, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
+    return torch.ops.npu.npu_moe_gating_top_k.default(
+        x,
+        k,
+        bias=bias,
+        k_group=k_group,
+        group_count=group_count,
+        group_select_mode=group_select_mode,
+        renorm=renorm,
+        norm_type=norm_type,
+        out_flag=out_flag,
+        routed_scaling_factor=routed_scaling_factor,
+        eps=eps,
+    )
+
+
+# Documentation and editors show the signature of the contract; *positional is there for the message of C13.
+_signature = inspect.signature(npu_moe_gating_top_k)
+npu_moe_gating_top_k.__signature__ = _signature.replace(  # type: ignore[attr-defined]
+    parameters=[p for p in _signature.parameters.values() if p.kind is not p.VAR_POSITIONAL]
+)
