@@ -1,0 +1,61 @@
+#include "call.h"
+
+#include "memory.h"
+#include "refuse.h"
+#include "stream.h"
+
+namespace host_cann {
+namespace {
+
+// Bytes from the first element to behind the last one.
+size_t Span(const View &view) {
+  if (view.count() == 0) return 0;
+  int64_t last = 0;
+  for (size_t i = 0; i < view.sizes.size(); ++i) last += (view.sizes[i] - 1) * view.strides[i];
+  return static_cast<size_t>((last + 1) * ElementSize(view.dtype));
+}
+
+}  // namespace
+
+int Call::NullPointer(const char *argument) const {
+  return Fail(kNullPointer, name_ + ": " + argument + " is a null pointer");
+}
+
+int Call::Invalid(int code, const std::string &why) const { return Fail(code, name_ + ": " + why); }
+
+int Call::Resolve(const Operands &operands, Views *views) const {
+  for (const auto &[name, described] : operands) {
+    views->push_back(described);
+    const size_t span = described ? Span(*described) : 0;
+    if (span == 0) continue;
+    views->back()->data = Map(described->data, span);
+    if (views->back()->data == nullptr) {
+      return Fail(kInternal, name_ + ": the " + std::to_string(span) + " bytes of " + name +
+                                 " are not in one live device allocation");
+    }
+  }
+  return 0;
+}
+
+int Call::Execute(int device, uint64_t stream) const {
+  Views inputs, outputs;
+  int status = Resolve(inputs_, &inputs);
+  if (status == 0) status = Resolve(outputs_, &outputs);
+  if (status == 0) status = run(inputs, outputs);
+  if (status == 0 && Logging()) {
+    host_cann::Launch launch{"aclnn", name_, {}, {}, attributes_, device, stream};
+    for (const auto &[name, view] : inputs_) if (view) launch.inputs.emplace_back(name, *view);
+    for (const auto &[name, view] : outputs_) if (view) launch.outputs.emplace_back(name, *view);
+    Log(launch);
+  }
+  return status;
+}
+
+int Call::Launch(void *stream_handle) {
+  auto *stream = FindStream(stream_handle);
+  if (stream == nullptr) return Fail(kInvalidParam, name_ + ": not a live stream");
+  stream->Enqueue([call = std::move(*this), device = stream->device(), id = stream->id()] { return call.Execute(device, id); });
+  return 0;
+}
+
+}  // namespace host_cann

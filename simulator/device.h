@@ -1,0 +1,15 @@
+// How many devices there are, and which one the calling thread uses.
+#pragma once
+
+#include <cstddef>
+
+namespace host_cann {
+
+constexpr int kMaxDevices = 16;
+
+int DeviceCount();                     // ASCEND_MOE_GATING_SIMULATOR_DEVICES, 2 without it
+size_t DeviceMemory();                 // bytes of each device
+int CurrentDevice();                   // of the calling thread; -1 before aclrtSetDevice
+bool SetCurrentDevice(int device);     // false when there is no such device
+
+}  // namespace host_cann

@@ -1,0 +1,30 @@
+// What ran on the devices, for tests and for the curious: one JSON object per launch.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tensor.h"
+
+namespace host_cann {
+
+struct Launch {
+  const char *kind;                    // "aclnn", "graph node" or "copy"
+  std::string name;                    // aclnnMoeGatingTopK, MoeGatingTopK, ...
+  // Name and tensor; an optional tensor that was not given has no data and dtype -1 is not used: leave it out.
+  std::vector<std::pair<std::string, View>> inputs, outputs;
+  std::vector<std::pair<std::string, std::string>> attributes;  // the value as JSON text
+  int device = 0;
+  uint64_t stream = 0;
+};
+
+bool Logging();                        // false costs one relaxed load per launch
+void Log(const Launch &launch);        // called on the stream's worker, in execution order
+
+std::string Json(const std::string &text);  // quoted and escaped
+std::string Json(bool value);
+std::string Json(int64_t value);
+std::string Json(double value);
+
+}  // namespace host_cann

@@ -1,0 +1,19 @@
+// Device memory. A device address cannot be read or written by the host; the kernels of the stand-in use a private
+// second mapping of the same bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace host_cann {
+
+void *DeviceMalloc(int device, size_t bytes);  // null when the device is full
+bool DeviceFree(void *address);                // false when it was not allocated
+bool IsDevice(const void *address);
+size_t DeviceFreeBytes(int device);
+size_t DeviceTotalBytes(int device);
+
+// The host's view of `bytes` bytes at a device address; null when they do not lie inside one live allocation.
+uint8_t *Map(const void *address, size_t bytes);
+
+}  // namespace host_cann

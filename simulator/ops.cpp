@@ -1,0 +1,171 @@
+#include "ops.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "../kernels/half.h"
+#include "../kernels/moe_gating_top_k.h"
+
+namespace host_cann {
+namespace {
+
+// How one element lies in memory (Storage) and what it counts as in arithmetic.
+template <class T>
+struct Plain {
+  using Storage = T;
+  static T load(T stored) { return stored; }
+  static T store(T value) { return value; }
+};
+struct Bool {
+  using Storage = uint8_t;
+  static bool load(uint8_t stored) { return stored != 0; }
+  static uint8_t store(bool value) { return value ? 1 : 0; }
+};
+using moe_gating::BFloat16;
+using moe_gating::Float16;
+
+// Calls use(Element{}) with the element type of a dtype; false for a dtype without one.
+template <class Use>
+bool WithElement(DType dtype, const Use &use) {
+  switch (dtype) {
+    case DType::kFloat: use(Plain<float>{}); return true;
+    case DType::kHalf: use(Float16{}); return true;
+    case DType::kBFloat16: use(BFloat16{}); return true;
+    case DType::kDouble: use(Plain<double>{}); return true;
+    case DType::kInt8: use(Plain<int8_t>{}); return true;
+    case DType::kUInt8: use(Plain<uint8_t>{}); return true;
+    case DType::kInt16: use(Plain<int16_t>{}); return true;
+    case DType::kInt32: use(Plain<int32_t>{}); return true;
+    case DType::kInt64: use(Plain<int64_t>{}); return true;
+    case DType::kBool: use(Bool{}); return true;
+    default: return false;
+  }
+}
+
+// `view` with the sizes of `shape`: missing and single dimensions are repeated by a stride of 0.
+View Broadcast(const View &view, const std::vector<int64_t> &shape) {
+  View wide{view.data, view.dtype, shape, std::vector<int64_t>(shape.size(), 0)};
+  const size_t missing = shape.size() - view.sizes.size();
+  for (size_t i = 0; i < view.sizes.size(); ++i) {
+    if (view.sizes[i] != 1) wide.strides[missing + i] = view.strides[i];
+  }
+  return wide;
+}
+
+// Calls row(from, to) with the two element offsets of every innermost row.
+template <class Row>
+void ForEachRow(const View &from, const View &to, const Row &row) {
+  const size_t outer = to.sizes.empty() ? 0 : to.sizes.size() - 1;
+  std::vector<int64_t> index(outer, 0);
+  if (to.count() == 0) return;
+  while (true) {
+    int64_t from_offset = 0, to_offset = 0;
+    for (size_t i = 0; i < outer; ++i) {
+      from_offset += index[i] * from.strides[i];
+      to_offset += index[i] * to.strides[i];
+    }
+    row(from_offset, to_offset);
+    size_t i = outer;
+    while (i > 0 && ++index[i - 1] == to.sizes[i - 1]) index[--i] = 0;
+    if (i == 0) return;
+  }
+}
+
+template <class From, class To>
+void CopyAs(const View &from, const View &to) {
+  const auto *source = reinterpret_cast<const typename From::Storage *>(from.data);
+  auto *target = reinterpret_cast<typename To::Storage *>(to.data);
+  const int64_t length = to.sizes.empty() ? 1 : to.sizes.back();
+  const int64_t from_step = to.sizes.empty() ? 0 : from.strides.back(), to_step = to.sizes.empty() ? 0 : to.strides.back();
+  ForEachRow(from, to, [&](int64_t from_offset, int64_t to_offset) {
+    for (int64_t i = 0; i < length; ++i) {
+      const auto value = From::load(source[from_offset + i * from_step]);
+      using Value = decltype(To::load(typename To::Storage{}));
+      target[to_offset + i * to_step] = To::store(static_cast<Value>(value));
+    }
+  });
+}
+
+std::vector<float> AsFloat(const View &view) {
+  std::vector<float> values(static_cast<size_t>(view.count()));
+  Copy(view, Contiguous(reinterpret_cast<uint8_t *>(values.data()), DType::kFloat, view.sizes));
+  return values;
+}
+
+int32_t KernelDType(DType dtype) {
+  return dtype == DType::kFloat ? MOE_GATING_FLOAT32 : dtype == DType::kHalf ? MOE_GATING_FLOAT16 : MOE_GATING_BFLOAT16;
+}
+
+moe_gating_top_k_args KernelArguments(const Gating &g, const View &x, const View *bias) {
+  moe_gating_top_k_args args{};
+  args.x = x.data;
+  args.x_row_stride = x.strides[0];
+  args.x_column_stride = x.strides[1];
+  if (bias != nullptr) {
+    args.bias = bias->data;
+    args.bias_stride = bias->strides[0];
+  }
+  args.tokens = x.sizes[0];
+  args.experts = x.sizes[1];
+  args.k = g.k;
+  args.k_group = g.k_group;
+  args.group_count = g.group_count;
+  args.group_select_mode = g.group_select_mode;
+  args.renorm = g.renorm;
+  args.norm_type = g.norm_type;
+  args.routed_scaling_factor = g.routed_scaling_factor;
+  args.eps = g.eps;
+  args.dtype = KernelDType(x.dtype);
+  return args;
+}
+
+}  // namespace
+
+void Copy(const View &from, const View &to) {
+  const View wide = Broadcast(from, to.sizes);
+  WithElement(from.dtype, [&](auto source) {
+    WithElement(to.dtype, [&](auto target) { CopyAs<decltype(source), decltype(target)>(wide, to); });
+  });
+}
+
+void MatMul(const View &a, const View &b, const View &out) {
+  const int64_t rows = a.sizes[0], inner = a.sizes[1], columns = b.sizes[1];
+  const auto left = AsFloat(a), right = AsFloat(b);
+  std::vector<float> product(static_cast<size_t>(rows * columns), 0.0F);
+  for (int64_t i = 0; i < rows; ++i) {
+    float *sum = product.data() + i * columns;
+    for (int64_t j = 0; j < inner; ++j) {
+      const float factor = left[static_cast<size_t>(i * inner + j)];
+      const float *row = right.data() + j * columns;
+      for (int64_t n = 0; n < columns; ++n) sum[n] += factor * row[n];
+    }
+  }
+  Copy(Contiguous(reinterpret_cast<uint8_t *>(product.data()), DType::kFloat, out.sizes), out);
+}
+
+std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {
+  if (x.sizes.size() != 2) return "x has " + std::to_string(x.sizes.size()) + " dimensions, not 2";
+  const int64_t experts = x.sizes[1];
+  if (experts < 1 || experts > MOE_GATING_MAX_EXPERTS) return "x has " + std::to_string(experts) + " experts, not 1 to 2048";
+  if (bias != nullptr && (bias->sizes.size() != 1 || bias->sizes[0] != experts)) return "bias does not have one value per expert";
+  if (g.group_count < 1 || experts % g.group_count != 0) return "group_count " + std::to_string(g.group_count) + " does not divide the experts";
+  const int64_t group = experts / g.group_count;
+  if (group <= 2) return "groups have " + std::to_string(group) + " experts, not more than 2";
+  if ((group + 31) / 32 * 32 * g.group_count > MOE_GATING_MAX_EXPERTS) return "aligned groups exceed 2048 experts";
+  if (g.k_group < 1 || g.k_group > g.group_count) return "k_group " + std::to_string(g.k_group) + " is not in 1 to group_count";
+  if (g.k < 1 || g.k > g.k_group * group) return "k " + std::to_string(g.k) + " is not in 1 to the experts of the kept groups";
+  if (g.group_select_mode != 0 && g.group_select_mode != 1) return "group_select_mode is not 0 or 1";
+  if (g.renorm != 0) return "renorm is not 0";
+  if (g.norm_type != 0 && g.norm_type != 1) return "norm_type is not 0 or 1";
+  return "";
+}
+
+int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx, const View &norm_out) {
+  auto args = KernelArguments(g, x, bias);
+  args.y = y.data;
+  args.expert_idx = reinterpret_cast<int32_t *>(expert_idx.data);
+  args.norm_out = g.out_flag ? reinterpret_cast<float *>(norm_out.data) : nullptr;
+  return moe_gating_top_k(&args, static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+}
+
+}  // namespace host_cann

@@ -1,0 +1,77 @@
+#include "stream.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+
+#include "device.h"
+#include "refuse.h"
+
+namespace host_cann {
+namespace {
+
+std::atomic<uint64_t> next_id{0};
+
+}  // namespace
+
+Stream::Stream(int device) : device_(device), id_(next_id++), worker_(&Stream::Work, this) {}
+
+Stream::~Stream() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  worker_.join();
+}
+
+void Stream::Enqueue(Task task) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    queue_.push_back(std::move(task));
+    ++pending_;
+  }
+  wake_.notify_one();
+}
+
+int Stream::Synchronize(int64_t timeout_ms) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const auto done = [this] { return pending_ == 0; };
+  if (timeout_ms < 0) {
+    idle_.wait(lock, done);
+  } else if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), done)) {
+    return Fail(kTimeout, "stream " + std::to_string(id_) + " did not finish within " + std::to_string(timeout_ms) + " ms");
+  }
+  const int failure = failure_;
+  failure_ = 0;
+  return failure;
+}
+
+bool Stream::Idle() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return pending_ == 0;
+}
+
+void Stream::Work() {
+  SetCurrentDevice(device_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return stop_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    Task task = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    const int status = task();
+    task = nullptr;                    // what it holds is released before the stream can look idle
+    lock.lock();
+    if (status != 0 && failure_ == 0) {
+      failure_ = status;
+      // The synchronisation that reports the code may be far away and leave the reason out.
+      std::fprintf(stderr, "host stand-in for CANN: stream %llu failed with %d: %s\n",
+                   static_cast<unsigned long long>(id_), status, LastError().c_str());
+    }
+    if (--pending_ == 0) idle_.notify_all();
+  }
+}
+
+}  // namespace host_cann
