@@ -1,0 +1,61 @@
+"""The ways to run the operator, each as a function of (case, dtype) that gives the three results on the CPU."""
+
+import functools
+
+import torch
+
+import ascend_moe_gating
+from ascend_moe_gating.plugin import aclnn
+
+
+def on_npu(tensor):
+    """The same tensor on the device, strides included (a plain copy would be contiguous)."""
+    if tensor is None or tensor.is_contiguous():
+        return None if tensor is None else tensor.npu()
+    storage = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
+    return torch.as_strided(storage.npu(), tensor.shape, tensor.stride(), tensor.storage_offset())
+
+
+def gate(x, bias, k, options):
+    return ascend_moe_gating.npu_moe_gating_top_k(x, k, bias=bias, **options)
+
+
+def torchair_backend():
+    import torchair
+
+    return torchair.get_npu_backend(compiler_config=torchair.CompilerConfig())
+
+
+def compiled(function, dynamic=False, fullgraph=True):
+    torch._dynamo.reset()
+    return torch.compile(function, backend=torchair_backend(), dynamic=dynamic, fullgraph=fullgraph)
+
+
+def _run(call, case, dtype):
+    x, bias = case.inputs(dtype)
+    return tuple(result.cpu() for result in call(on_npu(x), on_npu(bias), case.k, case.options))
+
+
+def cpu(case, dtype):
+    return gate(*case.inputs(dtype), case.k, case.options)
+
+
+def npu(case, dtype):
+    return _run(gate, case, dtype)
+
+
+def direct_aclnn(case, dtype):
+    return _run(lambda x, bias, k, options: aclnn.npu_moe_gating_top_k(x, k, bias=bias, **options), case, dtype)
+
+
+def graph(case, dtype, dynamic):
+    return _run(compiled(gate, dynamic), case, dtype)
+
+
+BACKENDS = {
+    "cpu": cpu,
+    "npu": npu,
+    "direct_aclnn": direct_aclnn,
+    "graph_static": functools.partial(graph, dynamic=False),
+    "graph_dynamic": functools.partial(graph, dynamic=True),
+}

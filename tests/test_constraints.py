@@ -1,0 +1,128 @@
+"""C1 to C13: the same error on every device, under fake tensors, and while compiling."""
+
+import re
+
+import pytest
+import torch
+import torch_npu
+from backends import compiled
+from torch._subclasses.fake_tensor import FakeTensorMode
+from violations import VIOLATIONS
+
+import ascend_moe_gating
+from ascend_moe_gating.plugin import aclnn
+from ascend_moe_gating.plugin.constraints import CONSTRAINTS, check
+
+operator = torch.ops.npu.npu_moe_gating_top_k.default
+each_violation = pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.label}: {v.message}")
+# torch's dispatcher looks at Python types before any kernel of this project runs.
+each_violation_of_a_value = pytest.mark.parametrize(
+    "violation",
+    [v for v in VIOLATIONS if isinstance(v.k, int) and not isinstance(v.bias, float)],
+    ids=lambda v: f"{v.label}: {v.message}",
+)
+
+
+def expected(violation):
+    return re.escape(violation.message) + r".*" + re.escape(f"({violation.label})")
+
+
+def test_every_constraint_is_violated_here():
+    assert {c.label for c in CONSTRAINTS} == {v.label for v in VIOLATIONS}
+
+
+@each_violation
+@pytest.mark.parametrize("device", ["cpu", "npu", "meta"])
+@pytest.mark.parametrize("name", ["public", "torch_npu"])
+def test_in_eager_mode(violation, device, name):
+    call = {"public": ascend_moe_gating.npu_moe_gating_top_k, "torch_npu": torch_npu.npu_moe_gating_top_k}[name]
+    x, k, options = violation.arguments(device)
+    with pytest.raises(violation.error, match=expected(violation)):
+        call(x, k, **options)
+
+
+@each_violation_of_a_value
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_in_the_operator_itself(violation, device):
+    x, k, options = violation.arguments(device)
+    with pytest.raises(violation.error, match=expected(violation)):
+        operator(x, k, **options)
+
+
+@each_violation
+def test_in_the_direct_aclnn_call(violation):
+    x, k, options = violation.arguments("npu")
+    with pytest.raises(violation.error, match=expected(violation)):
+        aclnn.npu_moe_gating_top_k(x, k, **options)
+
+
+@each_violation_of_a_value
+@pytest.mark.parametrize("call", [ascend_moe_gating.npu_moe_gating_top_k, operator], ids=["public", "operator"])
+def test_under_fake_tensors(violation, call):
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        x, k, options = violation.arguments()
+        with pytest.raises(violation.error, match=expected(violation)):
+            call(mode.from_tensor(x) if not isinstance(x, torch._subclasses.FakeTensor) else x, k, **options)
+
+
+@each_violation
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_while_compiling(violation, dynamic):
+    x, k, options = violation.arguments("npu")
+    model = compiled(lambda x: ascend_moe_gating.npu_moe_gating_top_k(x, k, **options), dynamic, fullgraph=False)
+    with pytest.raises(violation.error, match=expected(violation)):
+        model(x)
+
+
+@each_violation_of_a_value
+@pytest.mark.parametrize("call", [ascend_moe_gating.npu_moe_gating_top_k, operator], ids=["public", "operator"])
+def test_while_compiling_one_whole_graph(violation, call):
+    """Dynamo wraps what it meets in an error of its own; the text is the same."""
+    x, k, options = violation.arguments("npu")
+    with pytest.raises(Exception, match=expected(violation)):
+        compiled(lambda x: call(x, k, **options))(x)
+
+
+def test_bias_on_another_device_is_C4():
+    x = torch.zeros(4, 256).npu()
+    with pytest.raises(ValueError, match=r"bias must be on the device of x, npu:0, got cpu \(C4\)"):
+        ascend_moe_gating.npu_moe_gating_top_k(x, 8, bias=torch.zeros(256))
+
+
+@pytest.mark.parametrize("call", [ascend_moe_gating.npu_moe_gating_top_k, torch_npu.npu_moe_gating_top_k])
+@pytest.mark.parametrize("device", ["cpu", "npu", "meta"])
+def test_parameters_by_position_are_C13(call, device):
+    x = torch.zeros(4, 256).to(device)
+    rule = r"bias and all later parameters must be given by keyword, got 2 more by position \(C13\)"
+    with pytest.raises(TypeError, match=rule):
+        call(x, 8, None, 1)
+    with pytest.raises(TypeError, match=rule):
+        compiled(lambda x: call(x, 8, None, 1), fullgraph=False)(x.npu())
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"out_flag": 1}, "out_flag must be a bool, got 1 of type int"),
+        ({"eps": "0"}, "eps must be a number, got '0' of type str"),
+        ({"routed_scaling_factor": None}, "routed_scaling_factor must be a number, got None of type NoneType"),
+    ],
+)
+def test_other_parameters_have_types_too(option, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        ascend_moe_gating.npu_moe_gating_top_k(torch.zeros(4, 256), 8, **option)
+
+
+def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass():
+    x = torch.zeros(4, 256)
+    check(x, 8)
+    with pytest.raises(TypeError, match=r"k must be an int, got 8.0 of type float \(C9\)"):
+        check(x, 8.0)
+
+
+def test_a_refused_call_leaves_the_next_one_right():
+    x = torch.zeros(4, 256).npu()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="C9"):
+            ascend_moe_gating.npu_moe_gating_top_k(x, 300)
+        assert ascend_moe_gating.npu_moe_gating_top_k(x, 3)[1].cpu().tolist() == [[0, 1, 2]] * 4

@@ -1,0 +1,124 @@
+"""The CPU kernel on special values: ties, NaN, infinities, the accuracy of the scores, and rounding to half types."""
+
+import numpy as np
+import pytest
+from kernel_calls import DTYPES, assert_indices_are_sound, assert_same, check, decode, encode, kernel
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("value", [0.0, 3.0, -3.0])
+def test_equal_logits_choose_the_lowest_groups_and_experts(value, norm_type, mode, dtype):
+    x = encode(np.full((5, 256), value), dtype)
+    for k in [1, 8, 16, 17, 128]:
+        options = {"k_group": 4, "group_count": 8, "group_select_mode": mode, "norm_type": norm_type}
+        _, expert_idx, _ = check(x, k, dtype, **options)
+        np.testing.assert_array_equal(expert_idx, [list(range(k))] * 5)
+
+
+def test_positive_and_negative_zero_tie():
+    x = np.array([[0, -200, 0, -200]], np.float32)
+    bias = np.array([-0.5, -0.0, -0.5, 0.0], np.float32)
+    assert kernel(x, 4, bias=bias, norm_type=1)[1].tolist() == [[0, 1, 2, 3]]
+
+
+def test_with_a_bias_of_minus_infinity_masked_experts_tie():
+    x, bias = np.zeros((1, 6), np.float32), np.array([-2, -2, -2, 0, -np.inf, -np.inf], np.float32)
+    _, expert_idx, _ = check(x, 3, bias=bias, k_group=1, group_count=2, norm_type=1)
+    assert expert_idx.tolist() == [[3, 0, 1]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("share", [0.01, 0.5, 1])
+@pytest.mark.parametrize("k", [1, 8, 17, 128])
+def test_nan_rows_have_distinct_experts_and_do_not_touch_other_rows(k, share, norm_type, dtype):
+    rng = np.random.default_rng(5)
+    clean = rng.normal(0, 1, (40, 256)).astype(np.float32)
+    dirty = np.where(rng.random(clean.shape) < share, np.float32("nan"), clean)
+    dirty[::2] = clean[::2]
+    for mode in [0, 1]:
+        options = {"k_group": 4, "group_count": 8, "group_select_mode": mode, "norm_type": norm_type}
+        actual = kernel(encode(dirty, dtype), k, dtype, **options)
+        assert_indices_are_sound(actual[1], 256)
+        assert_same((a[::2] for a in actual), (a[::2] for a in kernel(encode(clean, dtype), k, dtype, **options)))
+
+
+def test_the_sigmoid_is_accurate_and_monotonic():
+    x = np.linspace(-87, 40, 254 * 2048, dtype=np.float32).reshape(-1, 2048)
+    scores = kernel(x, 1, norm_type=1)[2]
+    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
+    assert (np.abs(scores - exact) <= 4 * np.spacing(exact.astype(np.float32))).all()
+    assert (np.diff(scores.ravel()) >= 0).all()
+
+
+@pytest.mark.parametrize("spread", [0.01, 1, 5, 20])
+@pytest.mark.parametrize("experts", [3, 256, 2048])
+def test_the_softmax_is_accurate(experts, spread):
+    x = np.random.default_rng(8).normal(0, spread, (200, experts)).astype(np.float32)
+    scores = kernel(x, 1)[2]
+    exact = np.exp((x - x.max(axis=1, keepdims=True)).astype(np.float64))  # the difference is rounded to float32
+    exact /= exact.sum(axis=1, keepdims=True)
+    normal = exact > np.finfo(np.float32).tiny
+    assert (np.abs(scores - exact) <= 4 * np.spacing(exact.astype(np.float32)))[normal].all()
+
+
+def test_the_sigmoid_saturates():
+    scores = kernel(np.array([[-np.inf, -3e38, -200, 0, 200, 3e38, np.inf]], np.float32), 1, norm_type=1)[2]
+    assert scores.tolist() == [[0, 0, 0, 0.5, 1, 1, 1]]
+
+
+def test_the_softmax_does_not_overflow():
+    scores = kernel(np.array([[3e38, 3e38, -3e38, -np.inf]], np.float32), 1)[2]
+    assert scores.tolist() == [[0.5, 0.5, 0, 0]]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_half_value_is_read_exactly(dtype):
+    halves = np.arange(65536, dtype=np.uint16).reshape(-1, 1)
+    x = decode(halves if dtype == "bfloat16" else halves.view(np.float16), dtype)
+    # A lone expert's softmax hides the logit, so compare the sigmoids of the same number read in two ways.
+    as_half = kernel(halves if dtype == "bfloat16" else halves.view(np.float16), 1, dtype, norm_type=1)[2]
+    np.testing.assert_array_equal(as_half, kernel(x, 1, norm_type=1)[2])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_half_value_keeps_its_bits_when_read_as_a_bias(dtype):
+    """Orders the values themselves, tiny ones included: with a score of 0 the bias is the choice."""
+    halves = np.arange(65536, dtype=np.uint16)
+    biases = halves if dtype == "bfloat16" else halves.view(np.float16)
+    biases = biases[np.isfinite(decode(biases, dtype))]
+    biases = biases[: len(biases) // 2048 * 2048].reshape(-1, 2048)
+    x = encode(np.full((1, 2048), -np.inf), dtype)
+    for bias in biases[:: max(1, len(biases) // 8)]:
+        check(x, 2048, dtype, bias, norm_type=1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("scale", [1, -1, 2**-8, 2**-16, 2**-24, 2**-40, 2**-133, 1e5, 65520, 3.4e38, np.inf, np.nan])
+def test_weights_are_rounded_once_to_nearest_even(scale, dtype):
+    # 512 weights a row, which the scale brings into every range of the type: subnormal, overflow, NaN.
+    rng = np.random.default_rng(6)
+    x = encode(rng.uniform(-8, 8, (64, 512)), dtype)
+    check(x, 512, dtype, norm_type=1, routed_scaling_factor=scale)
+    check(x, 512, dtype, norm_type=0, routed_scaling_factor=scale)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_exact_rounding_ties_and_their_neighbours(dtype):
+    """A lone expert with eps 0 has the weight 1, so y is the scale: any float32 can be stored."""
+    x = encode(np.zeros((1, 1)), dtype)
+    middles = np.arange(0, 0x7F80, 5, dtype=np.uint32) << 16 if dtype == "bfloat16" else half_bits_as_float32()
+    ulp = np.uint32(1 << 16 if dtype == "bfloat16" else 1 << 13)
+    bits = np.concatenate([middles + ulp // 2 + np.uint32(d) for d in [0, 1, 2**32 - 1]]).astype(np.uint32)
+    for scale in bits[::3].view(np.float32):
+        y = kernel(x, 1, dtype, out_flag=False, routed_scaling_factor=scale, norm_type=1, eps=0.0)[0]
+        np.testing.assert_array_equal(y, encode(np.full((1, 1), scale), dtype), err_msg=repr(scale))
+
+
+def half_bits_as_float32():
+    subnormal = np.arange(0, 1024, 7, dtype=np.float32) * np.float32(2.0**-24)
+    normal = (np.arange(0, 0x7C00, 7, dtype=np.uint32) << 13) + np.uint32(112 << 23)
+    middles = (subnormal + np.float32(2.0**-25)).view(np.uint32) - np.uint32(1 << 12)  # the caller adds half an ulp
+    return np.concatenate([normal, middles])

@@ -1,0 +1,221 @@
+"""One operator, one identity: what is registered, in any order of imports, with and without torch_npu."""
+
+import inspect
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+import torch_npu
+
+import ascend_moe_gating
+from ascend_moe_gating.converters.npu_moe_gating_top_k import npu_moe_gating_top_k as converter
+from ascend_moe_gating.meta.npu_moe_gating_top_k import npu_moe_gating_top_k as meta
+from ascend_moe_gating.plugin import aclnn, cpu, registration
+from ascend_moe_gating.plugin.constraints import check
+from ascend_moe_gating.plugin.reference import moe_gating_top_k
+from ascend_moe_gating.plugin.schema import SCHEMA
+
+HASH_ROUTING = ("input_ids", "tid2eid")
+
+
+def schema_parameters():
+    """Name, default and kind of each parameter of the one signature, hash routing excepted."""
+    schema = torch._C.parse_schema(f"npu::{SCHEMA}")
+    return {
+        argument.name: (
+            argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
+            argument.kwarg_only,
+        )
+        for argument in schema.arguments
+    }
+
+
+def parameters(function):
+    return {
+        name: (parameter.default, parameter.kind is parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in (*HASH_ROUTING, "meta_outputs")
+    }
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        ascend_moe_gating.npu_moe_gating_top_k,
+        meta,
+        converter,
+        cpu.npu_moe_gating_top_k,
+        aclnn.npu_moe_gating_top_k,
+        moe_gating_top_k,
+    ],
+    ids=["public", "meta", "converter", "cpu", "aclnn", "reference"],
+)
+def test_every_copy_of_the_signature_equals_the_schema(function):
+    assert parameters(function) == schema_parameters()
+
+
+def test_check_takes_the_parameters_of_the_schema_in_their_order():
+    names = [name for name in inspect.signature(check).parameters]
+    assert names == list(schema_parameters())
+
+
+def test_the_schema_is_the_one_of_torch_npu():
+    installed = {
+        argument.name: (
+            argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
+            argument.kwarg_only,
+        )
+        for argument in torch.ops.npu.npu_moe_gating_top_k.default._schema.arguments
+        if argument.name not in HASH_ROUTING
+    }
+    assert installed == schema_parameters()
+
+
+def test_torch_npus_own_name_serves_cpu_tensors():
+    x = torch.zeros(2, 8)
+    assert torch_npu.npu_moe_gating_top_k(x, 2)[1].tolist() == [[0, 1], [0, 1]]
+    assert torch_npu.npu_moe_gating_top_k.default is torch.ops.npu.npu_moe_gating_top_k.default
+
+
+def test_hash_routing_is_refused_by_name_where_there_is_no_kernel_for_it():
+    ids, table = torch.zeros(2, dtype=torch.int32), torch.zeros(10, 2, dtype=torch.int32)
+    with pytest.raises(NotImplementedError, match=r"hash routing \(input_ids, tid2eid\) on CPU"):
+        torch_npu.npu_moe_gating_top_k(torch.zeros(2, 8), 2, input_ids=ids, tid2eid=table)
+    with pytest.raises(RuntimeError, match="aclnnMoeGatingTopKV2"):
+        torch_npu.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2, input_ids=ids.npu(), tid2eid=table.npu())
+
+
+def test_registering_twice_changes_nothing():
+    before = registration.status()
+    registration.register()
+    assert registration.status() is before
+
+
+def test_norm_out_is_not_touched_without_out_flag():
+    x = torch.zeros(64, 256)
+    untouched = torch.full((64, 256), 7.0)
+    address = untouched.data_ptr()
+    del untouched  # the next allocation of the size takes its place
+    for _ in range(10):
+        norm_out = ascend_moe_gating.npu_moe_gating_top_k(x, 2)[2]
+        if norm_out.data_ptr() == address:
+            break
+    else:
+        pytest.skip("the allocator gave other memory")
+    assert (norm_out[1:-1] == 7.0).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "npu"])
+@pytest.mark.parametrize("bias", [None, "bias"])
+def test_opcheck(device, bias):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(6, 64, generator=generator)
+    bias = torch.randn(64, generator=generator) if bias else None
+    arguments = (x.to(device), 4)
+    options = {
+        "bias": bias if bias is None else bias.to(device),
+        "k_group": 2,
+        "group_count": 4,
+        "norm_type": 1,
+        "out_flag": True,
+    }
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    if device == "npu":
+        tests = ("test_autograd_registration", "test_faketensor")  # the others compare tensors on the device
+    torch.library.opcheck(torch.ops.npu.npu_moe_gating_top_k.default, arguments, options, test_utils=tests)
+
+
+def run(code, **environment):
+    """Run a program in a process of its own and return what it prints."""
+    program = [sys.executable, "-c", textwrap.dedent(code)]
+    result = subprocess.run(program, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+STAND_IN = "import ascend_moe_gating.simulator as simulator; simulator.load()\n"
+CALL = """
+import torch
+x = torch.zeros(2, 8)
+assert torch.ops.npu.npu_moe_gating_top_k(x, 2)[1].tolist() == [[0, 1], [0, 1]]
+import ascend_moe_gating
+assert ascend_moe_gating.npu_moe_gating_top_k(x, 2)[1].tolist() == [[0, 1], [0, 1]]
+"""
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("ascend_moe_gating", "torch", "torch_npu"),
+        ("ascend_moe_gating", "torch_npu", "torch"),
+        ("torch", "ascend_moe_gating", "torch_npu"),
+        ("torch_npu", "ascend_moe_gating"),
+        ("ascend_moe_gating", "ascend_moe_gating.plugin.npu_moe_gating_top_k", "torch_npu"),
+        ("torch", "torch_npu", "torchair", "ascend_moe_gating", "ascend_moe_gating.plugin.registration"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("autoload", ["0", "1"])
+def test_imports_in_any_order(order, autoload):
+    imports = "".join(f"import {name}\n" for name in order)
+    check_npu = "assert torch.ops.npu.npu_moe_gating_top_k(x.npu(), 2)[1].cpu().tolist() == [[0, 1], [0, 1]]\n"
+    run(STAND_IN + imports + CALL + check_npu, TORCH_DEVICE_BACKEND_AUTOLOAD=autoload)
+
+
+@pytest.mark.parametrize("order", [("ascend_moe_gating", "torch"), ("torch", "ascend_moe_gating")], ids=" ".join)
+def test_without_cann(order):
+    """torch_npu is installed and does not load, as on a laptop."""
+    imports = "".join(f"import {name}\n" for name in order)
+    printed = run(imports + CALL + "print(ascend_moe_gating.status())", TORCH_DEVICE_BACKEND_AUTOLOAD="0")
+    assert "defined by this plugin" in printed
+    assert "torch_npu does not load: lib" in printed
+
+
+def test_without_torch_npu():
+    hide = """
+    import sys
+    class Hidden:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] == "torch_npu":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    sys.meta_path.insert(0, Hidden())
+    """
+    code = textwrap.dedent(hide) + CALL + "print(ascend_moe_gating.status())"
+    printed = run(code, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
+    assert "defined by this plugin" in printed
+    assert "torch_npu is not installed" in printed
+
+
+def test_the_direct_aclnn_call_is_selected_by_one_variable():
+    code = STAND_IN + CALL + """
+assert "direct aclnnMoeGatingTopK call" in ascend_moe_gating.status().npu
+x = torch.arange(16.0).view(2, 8).npu()
+assert ascend_moe_gating.npu_moe_gating_top_k(x, 2)[1].cpu().tolist() == [[7, 6], [7, 6]]
+"""
+    run(code, ASCEND_MOE_GATING_ACLNN="1")
+
+
+def test_importing_costs_at_most_50_ms_over_torch():
+    code = """
+    import time, torch
+    begin = time.perf_counter()
+    import ascend_moe_gating
+    ascend_moe_gating.npu_moe_gating_top_k
+    print(time.perf_counter() - begin)
+    """
+    seconds = min(float(run(code, TORCH_DEVICE_BACKEND_AUTOLOAD="0")) for _ in range(5))
+    assert seconds < 0.050
+
+
+def test_checking_a_call_costs_at_most_5_microseconds():
+    x, bias = torch.zeros(1, 256), torch.zeros(256)
+    best = float("inf")
+    for _ in range(20):
+        begin = torch.utils.benchmark.timer()
+        for _ in range(1000):
+            check(x, 8, bias, 4, 8, 1, 0, 1, False, 2.5, 1e-20)
+        best = min(best, torch.utils.benchmark.timer() - begin)
+    assert best / 1000 < 5e-6

@@ -1,0 +1,97 @@
+"""One or more broken calls per constraint, each with the message that a user reads."""
+
+from dataclasses import dataclass, field
+
+import torch
+
+
+@dataclass(frozen=True)
+class Violation:
+    label: str
+    error: type[Exception]
+    message: str
+    shape: tuple[int, ...] = (4, 256)
+    dtype: torch.dtype = torch.float32
+    k: object = 8
+    bias: object = None
+    options: dict = field(default_factory=dict)
+
+    def arguments(self, device="cpu"):
+        x = torch.zeros(self.shape, dtype=self.dtype).to(device)
+        bias = self.bias.to(device) if isinstance(self.bias, torch.Tensor) else self.bias
+        return x, self.k, {"bias": bias, **self.options}
+
+
+def _grouped(count, **more):
+    return {"group_count": count, **more}
+
+
+VIOLATIONS = (
+    Violation("C1", ValueError, "x must have 2 dimensions (tokens, experts), got shape [256]", (256,)),
+    Violation("C1", ValueError, "x must have 2 dimensions (tokens, experts), got shape [2, 2, 256]", (2, 2, 256)),
+    Violation("C2", TypeError, "x must be float32, bfloat16 or float16, got int32", dtype=torch.int32),
+    Violation("C3", ValueError, "x must have between 1 and 2048 experts (its last dimension), got 2049", (1, 2049)),
+    Violation("C3", ValueError, "x must have between 1 and 2048 experts (its last dimension), got 0", (4, 0)),
+    Violation(
+        "C4", ValueError, "bias must have one dimension of 256 experts as x has, got shape [8]", bias=torch.zeros(8)
+    ),
+    Violation(
+        "C4",
+        ValueError,
+        "bias must have one dimension of 256 experts as x has, got shape [1, 256]",
+        bias=torch.zeros(1, 256),
+    ),
+    Violation(
+        "C4", TypeError, "bias must have the dtype of x, float32, got float16", bias=torch.zeros(256).to(torch.float16)
+    ),
+    Violation("C4", TypeError, "bias must be a Tensor or None, got 0.5 of type float", bias=0.5),
+    Violation(
+        "C5", ValueError, "group_count must be at least 1 and divide the 256 experts, got 7", options=_grouped(7)
+    ),
+    Violation(
+        "C5", ValueError, "group_count must be at least 1 and divide the 256 experts, got 0", options=_grouped(0)
+    ),
+    Violation(
+        "C6",
+        ValueError,
+        "group_count must leave more than 2 experts in a group, got 64, which makes groups of 2",
+        (4, 128),
+        k=1,
+        options=_grouped(64),
+    ),
+    Violation("C6", ValueError, "groups of 2", (4, 2), k=1),
+    Violation(
+        "C7",
+        ValueError,
+        "group_count times the experts of a group rounded up to a multiple of 32 must be at most 2048, "
+        "got 86 * 32 = 2752",
+        (4, 258),
+        k=1,
+        options=_grouped(86),
+    ),
+    Violation(
+        "C8",
+        ValueError,
+        "k_group must be between 1 and 8 (= group_count), got 9",
+        options=_grouped(8, k_group=9),
+    ),
+    Violation("C8", ValueError, "k_group must be between 1 and 1 (= group_count), got 0", options={"k_group": 0}),
+    Violation(
+        "C9",
+        ValueError,
+        "k must be between 1 and 128 (= k_group * experts / group_count), got 200",
+        k=200,
+        options=_grouped(8, k_group=4),
+    ),
+    Violation("C9", ValueError, "k must be between 1 and 256 (= k_group * experts / group_count), got 0", k=0),
+    Violation("C9", ValueError, "k must be between 1 and 256 (= k_group * experts / group_count), got -1", k=-1),
+    Violation("C9", TypeError, "k must be an int, got 8.0 of type float", k=8.0),
+    Violation(
+        "C10",
+        ValueError,
+        "group_select_mode must be 0 (maximum) or 1 (sum of the two largest), got 2",
+        options={"group_select_mode": 2},
+    ),
+    Violation("C11", ValueError, "renorm must be 0, got 1", options={"renorm": 1}),
+    Violation("C12", ValueError, "norm_type must be 0 (softmax) or 1 (sigmoid), got 3", options={"norm_type": 3}),
+)
