@@ -23,14 +23,14 @@ int Call::NullPointer(const char *argument) const {
 
 int Call::Invalid(int code, const std::string &why) const { return Fail(code, name_ + ": " + why); }
 
-int Call::Resolve(const Operands &operands, Views *views) const {
-  for (const auto &[name, described] : operands) {
-    views->push_back(described);
-    const size_t span = described ? Span(*described) : 0;
-    if (span == 0) continue;
-    views->back()->data = Map(described->data, span);
+int Call::Resolve(const std::vector<Operand> &operands, Views *views) const {
+  for (const auto &operand : operands) {
+    views->push_back(operand.view);
+    const size_t span = operand.view ? Span(*operand.view) : 0;
+    if (span == 0 || operand.on_host) continue;
+    views->back()->data = Map(operand.view->data, span);
     if (views->back()->data == nullptr) {
-      return Fail(kInternal, name_ + ": the " + std::to_string(span) + " bytes of " + name +
+      return Fail(kInternal, name_ + ": the " + std::to_string(span) + " bytes of " + operand.name +
                                  " are not in one live device allocation");
     }
   }
@@ -43,9 +43,9 @@ int Call::Execute(int device, uint64_t stream) const {
   if (status == 0) status = Resolve(outputs_, &outputs);
   if (status == 0) status = run(inputs, outputs);
   if (status == 0 && Logging()) {
-    host_cann::Launch launch{"aclnn", name_, {}, {}, attributes_, device, stream};
-    for (const auto &[name, view] : inputs_) if (view) launch.inputs.emplace_back(name, *view);
-    for (const auto &[name, view] : outputs_) if (view) launch.outputs.emplace_back(name, *view);
+    host_cann::Launch launch{kind_, name_, {}, {}, attributes_, device, stream};
+    for (const auto &operand : inputs_) if (operand.view) launch.inputs.emplace_back(operand.name, *operand.view);
+    for (const auto &operand : outputs_) if (operand.view) launch.outputs.emplace_back(operand.name, *operand.view);
     Log(launch);
   }
   return status;

@@ -1,4 +1,4 @@
-// One aclnn call between its two phases: the first describes and checks it, the second puts it on a stream.
+// One operation between its description, which checks it, and its run on a stream: an aclnn call, or a node of a graph.
 #pragma once
 
 #include <functional>
@@ -31,33 +31,43 @@ constexpr int kBadTiling = 561002;     // ACLNN_ERR_INNER_TILING_ERROR
 
 using Views = std::vector<std::optional<View>>;  // without a value: an optional tensor that was not given
 
+// The work on the host's views of the inputs and outputs, in the order in which they were named.
+using Work = std::function<int(const Views &, const Views &)>;
+
+struct Operand {
+  std::string name;
+  std::optional<View> view;            // its data an address on the device, unless
+  bool on_host = false;
+};
+
 class Call {
  public:
-  explicit Call(const char *name) : name_(name) {}
+  explicit Call(std::string name, const char *kind = "aclnn") : name_(std::move(name)), kind_(kind) {}
 
-  void In(const char *name, const Tensor *tensor) { inputs_.emplace_back(name, Described(tensor)); }
-  void Out(const char *name, const Tensor *tensor) { outputs_.emplace_back(name, Described(tensor)); }
+  void In(const char *name, const Tensor *tensor) { In({name, Described(tensor)}); }
+  void In(Operand operand) { inputs_.push_back(std::move(operand)); }
+  void Out(const char *name, const Tensor *tensor) { Out({name, Described(tensor)}); }
+  void Out(Operand operand) { outputs_.push_back(std::move(operand)); }
   template <class T>
-  void Attribute(const char *name, T value) { attributes_.emplace_back(name, Json(value)); }
+  void Attribute(const char *name, T value) { AttributeJson(name, Json(value)); }
+  void AttributeJson(std::string name, std::string json) { attributes_.emplace_back(std::move(name), std::move(json)); }
 
-  // The work on the host's views of the inputs and outputs, in the order in which they were named.
-  std::function<int(const Views &, const Views &)> run;
+  Work run;
 
   int Launch(void *stream_handle);
+  int Execute(int device, uint64_t stream) const;  // on the stream's worker
   int NullPointer(const char *argument) const;
   int Invalid(int code, const std::string &why) const;
 
  private:
-  using Operands = std::vector<std::pair<std::string, std::optional<View>>>;
-
   static std::optional<View> Described(const Tensor *tensor) {
     return tensor == nullptr ? std::nullopt : std::optional<View>(tensor->view);
   }
-  int Resolve(const Operands &operands, Views *views) const;
-  int Execute(int device, uint64_t stream) const;
+  int Resolve(const std::vector<Operand> &operands, Views *views) const;
 
   std::string name_;
-  Operands inputs_, outputs_;
+  const char *kind_;
+  std::vector<Operand> inputs_, outputs_;
   std::vector<std::pair<std::string, std::string>> attributes_;
 };
 

@@ -1,0 +1,280 @@
+// Sessions of the graph engine: graphs are added, compiled, run on a stream, removed.
+#include <map>
+#include <mutex>
+
+#include "ge_api.h"
+#include "model.h"
+#include "node_types.h"
+#include "plan.h"
+#include "refuse.h"
+#include "stream.h"
+
+using host_cann::Fail;
+using host_cann::Model;
+
+namespace ge {
+
+class GraphImpl {
+ public:
+  std::shared_ptr<Model> model;
+};
+
+class NodeImpl {
+ public:
+  std::string type;
+};
+
+class OperatorImpl {
+ public:
+  const host_cann::NodeType *type;
+};
+
+class CompiledGraphSummary::SummaryData {
+ public:
+  bool is_static;
+  std::vector<host_cann::View> outputs;  // of a static graph
+};
+
+namespace {
+
+constexpr Status kSuccess = 0;
+
+struct Compiled {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<CompiledGraphSummary::SummaryData> summary;  // null until the graph is compiled
+};
+
+struct Sessions {
+  std::mutex mutex;
+  uint64_t next = 0;
+  std::map<uint64_t, std::map<uint32_t, Compiled>> graphs;     // by session and by graph
+  std::map<const void *, std::shared_ptr<Allocator>> allocators;  // by stream
+};
+
+Sessions &All() {
+  static auto &sessions = *new Sessions;
+  return sessions;
+}
+
+Status Unknown(uint32_t id, const char *what) {
+  return static_cast<Status>(Fail(host_cann::kInvalidParam, "graph " + std::to_string(id) + " was never " + what));
+}
+
+Compiled Find(uint64_t session, uint32_t id) {
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  const auto found = all.graphs[session].find(id);
+  return found == all.graphs[session].end() ? Compiled{} : found->second;
+}
+
+std::shared_ptr<Allocator> AllocatorOf(const void *stream) {
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  const auto found = all.allocators.find(stream);
+  return found == all.allocators.end() ? nullptr : found->second;
+}
+
+host_cann::Feed FeedOf(const Tensor &tensor) {
+  std::vector<int64_t> sizes;
+  for (size_t d = 0; d < tensor.GetShapeDimNum(); ++d) sizes.push_back(tensor.GetShapeDim(d));
+  return {host_cann::Contiguous(const_cast<uint8_t *>(tensor.GetData()), static_cast<host_cann::DType>(tensor.GetDataType()), sizes),
+          tensor.GetPlacement() == kPlacementHost};
+}
+
+// Gives a result its place: where the caller provided memory for just this shape, there; where not, in memory of the
+// allocator that the caller registered for the stream.
+class Results {
+ public:
+  Results(const void *stream, std::vector<Tensor> *outputs) : allocator_(AllocatorOf(stream)), outputs_(outputs) {}
+
+  uint8_t *Place(size_t index, const host_cann::View &view) {
+    auto &tensor = outputs_->at(index);
+    if (tensor.GetData() != nullptr) return FeedOf(tensor).view.sizes == view.sizes ? tensor.GetData() : nullptr;
+    tensor.SetShapeDimNum(view.sizes.size());
+    for (size_t d = 0; d < view.sizes.size(); ++d) tensor.SetShapeDim(d, view.sizes[d]);
+    tensor.SetDataType(static_cast<DataType>(view.dtype));
+    tensor.SetFormat(FORMAT_ND);
+    tensor.SetPlacement(kPlacementDevice);
+    const auto bytes = static_cast<size_t>(view.count() * ElementSize(view.dtype));
+    MemBlock *block = bytes == 0 || allocator_ == nullptr ? nullptr : allocator_->Malloc(bytes);
+    if (block == nullptr) return nullptr;
+    const auto free = [block, keep = allocator_](uint8_t *) { block->Free(); };
+    tensor.SetData(static_cast<uint8_t *>(block->GetAddr()), bytes, free);
+    return tensor.GetData();
+  }
+
+ private:
+  std::shared_ptr<Allocator> allocator_;
+  std::vector<Tensor> *outputs_;
+};
+
+bool AllSizesKnown(const Model &model, std::vector<host_cann::Feed> *feeds) {
+  bool all = true;
+  for (const auto &node : model.nodes) {
+    if (node.type != "Data") continue;
+    const auto index = static_cast<size_t>(node.Integer("index"));
+    if (feeds->size() <= index) feeds->resize(index + 1);
+    (*feeds)[index].view = node.described;
+    for (const auto size : node.described.sizes) all = all && size >= 0;
+  }
+  return all;
+}
+
+}  // namespace
+
+Graph::Graph(const char *) {}
+
+graphStatus Graph::LoadFromSerializedModelArray(const void *bytes, size_t size) {
+  auto model = host_cann::ParseModel(bytes, size);
+  if (model == nullptr) return static_cast<graphStatus>(host_cann::kInvalidParam);
+  impl_ = std::make_shared<GraphImpl>(GraphImpl{std::move(model)});
+  return kSuccess;
+}
+
+graphStatus Graph::CopyFrom(const Graph &graph) {
+  impl_ = graph.impl_;                 // a model does not change once it is parsed
+  return kSuccess;
+}
+
+graphStatus Graph::SaveToFile(const char *) const { return static_cast<graphStatus>(host_cann::Refuse("ge::Graph::SaveToFile")); }
+
+std::vector<GNode> Graph::GetAllNodes() const {
+  std::vector<GNode> nodes;
+  if (impl_ == nullptr) return nodes;
+  for (const auto &node : impl_->model->nodes) nodes.emplace_back(std::make_shared<NodeImpl>(NodeImpl{node.type}));
+  return nodes;
+}
+
+graphStatus GNode::GetType(AscendString &type) const {
+  type = AscendString(impl_->type.c_str());
+  return kSuccess;
+}
+
+bool OperatorFactory::IsExistOp(const char *type) { return host_cann::FindNodeType(type) != nullptr; }
+
+Operator OperatorFactory::CreateOperator(const char *, const char *type) {
+  Operator created;
+  created.operator_impl_ = std::make_shared<OperatorImpl>(OperatorImpl{host_cann::FindNodeType(type)});
+  return created;
+}
+
+graphStatus Operator::UpdateInputDesc(const char *name, const TensorDesc &) {
+  const auto *type = operator_impl_->type;
+  if (type != nullptr && host_cann::HasName(type->inputs, name)) return kSuccess;
+  return static_cast<graphStatus>(Fail(host_cann::kInvalidParam, std::string("no such input: ") + name));
+}
+
+graphStatus Operator::GetAllIrAttrNamesAndTypes(Options &attributes) const {
+  const auto *type = operator_impl_->type;
+  if (type == nullptr) return static_cast<graphStatus>(Fail(host_cann::kInvalidParam, "no such operator"));
+  for (const auto &name : host_cann::Names(type->attributes)) attributes[name.c_str()] = "";
+  return kSuccess;
+}
+
+bool CompiledGraphSummary::IsStatic() const { return data_->is_static; }
+// The plan of a run keeps its own memory.
+Status CompiledGraphSummary::GetConstMemorySize(size_t &size) const { return size = 0, kSuccess; }
+Status CompiledGraphSummary::GetFeatureMemorySize(size_t &size) const { return size = 0, kSuccess; }
+Status CompiledGraphSummary::GetFixedFeatureMemorySize(size_t &size) const { return size = 0, kSuccess; }
+Status CompiledGraphSummary::GetFeatureMemoryBaseRefreshable(bool &refreshable) const { return refreshable = true, kSuccess; }
+Status CompiledGraphSummary::GetOutputShapes(std::vector<Shape> &shapes) const {
+  for (const auto &view : data_->outputs) shapes.emplace_back(view.sizes);
+  return kSuccess;
+}
+Status CompiledGraphSummary::GetOutputDtypes(std::vector<DataType> &dtypes) const {
+  for (const auto &view : data_->outputs) dtypes.push_back(static_cast<DataType>(view.dtype));
+  return kSuccess;
+}
+
+Session::Session(const Options &) {
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  session_id_ = all.next++;
+}
+
+Session::~Session() {
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  all.graphs.erase(session_id_);
+}
+
+Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &) {
+  if (graph.impl_ == nullptr) return Unknown(id, "loaded");
+  for (const auto &node : graph.impl_->model->nodes) {
+    if (const int status = host_cann::CheckNode(node)) return static_cast<Status>(status);
+  }
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  all.graphs[session_id_][id] = {graph.impl_->model, nullptr};
+  return kSuccess;
+}
+
+Status Session::CompileGraph(uint32_t id) {
+  const auto graph = Find(session_id_, id);
+  if (graph.model == nullptr) return Unknown(id, "added");
+  std::vector<host_cann::Feed> feeds;
+  host_cann::Plan plan;
+  int status = host_cann::kNeedsValue;
+  if (AllSizesKnown(*graph.model, &feeds)) status = MakePlan(graph.model, feeds, nullptr, &plan);
+  if (status != 0 && status != host_cann::kNeedsValue) return static_cast<Status>(status);
+  auto summary = std::make_shared<CompiledGraphSummary::SummaryData>();
+  summary->is_static = status == 0;
+  if (status == 0) summary->outputs = plan.outputs;
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  all.graphs[session_id_][id].summary = summary;
+  return kSuccess;
+}
+
+std::shared_ptr<CompiledGraphSummary> Session::GetCompiledGraphSummary(uint32_t id) {
+  const auto graph = Find(session_id_, id);
+  if (graph.summary == nullptr) return Unknown(id, "compiled"), nullptr;
+  return std::make_shared<CompiledGraphSummary>(graph.summary);
+}
+
+Status Session::RemoveGraph(uint32_t id) {
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  return all.graphs[session_id_].erase(id) == 1 ? kSuccess : Unknown(id, "added");
+}
+
+Status Session::RunGraph(uint32_t, const std::vector<Tensor> &, std::vector<Tensor> &) {
+  return static_cast<Status>(host_cann::Refuse("ge::Session::RunGraph without a stream"));
+}
+
+Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream_handle, const std::vector<Tensor> &inputs,
+                                        std::vector<Tensor> &outputs) {
+  const auto graph = Find(session_id_, id);
+  if (graph.summary == nullptr) return Unknown(id, "compiled");
+  auto *stream = host_cann::FindStream(stream_handle);
+  if (stream == nullptr) return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph is run on what is not a live stream"));
+  std::vector<host_cann::Feed> feeds;
+  for (const auto &input : inputs) feeds.push_back(FeedOf(input));
+  Results results(stream_handle, &outputs);
+  auto plan = std::make_shared<host_cann::Plan>();
+  const host_cann::Place place = [&](size_t index, const host_cann::View &view) { return results.Place(index, view); };
+  const int status = MakePlan(graph.model, feeds, place, plan.get());
+  if (status != 0) return static_cast<Status>(status == host_cann::kNeedsValue ? host_cann::kNotSupported : status);
+  stream->Enqueue([plan, device = stream->device(), at = stream->id()] { return plan->Execute(device, at); });
+  return kSuccess;
+}
+
+// Asked for no memory, the session is given addresses of none.
+Status Session::SetGraphConstMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
+Status Session::SetGraphFixedFeatureMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
+Status Session::UpdateGraphFeatureMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
+Status Session::UpdateGraphRefreshableFeatureMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
+
+Status Session::RegisterExternalAllocator(const void *stream, std::shared_ptr<Allocator> allocator) const {
+  auto &all = All();
+  const std::lock_guard<std::mutex> lock(all.mutex);
+  all.allocators[stream] = std::move(allocator);
+  return kSuccess;
+}
+
+Status GEInitialize(const Options &) { return kSuccess; }
+Status GEFinalize() { return kSuccess; }
+std::string GEGetErrorMsg() { return host_cann::RecentError(); }
+AscendString GEGetWarningMsgV2() { return ""; }
+
+}  // namespace ge

@@ -1,0 +1,207 @@
+#include "node_types.h"
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+
+#include "ops.h"
+#include "refuse.h"
+
+namespace host_cann {
+namespace {
+
+int Cast(NodeCall &call) {
+  call.Out(static_cast<DType>(call.node.Integer("dst_type")), call.In(0).sizes);
+  if (ElementSize(call.outputs[0].dtype) == 0) return call.Invalid("dst_type is not a dtype that the stand-in knows");
+  call.run = [](const Views &in, const Views &out) { return Copy(*in[0], *out[0]), 0; };
+  return 0;
+}
+
+// The same elements in the same order under other sizes.
+int Resized(NodeCall &call, const std::vector<int64_t> &sizes) {
+  if (Count(sizes) != call.In(0).count()) return call.Invalid("the sizes hold another number of elements");
+  call.Out(call.In(0).dtype, sizes);
+  call.run = [](const Views &in, const Views &out) {
+    View source = *in[0];
+    if (source.count() > 0) std::memcpy(out[0]->data, source.data, static_cast<size_t>(source.count() * ElementSize(source.dtype)));
+    return 0;
+  };
+  return 0;
+}
+
+int Identity(NodeCall &call) { return Resized(call, call.In(0).sizes); }
+
+int Reshape(NodeCall &call) {
+  std::vector<int64_t> sizes;
+  if (const int status = call.Integers(1, &sizes)) return status;
+  int64_t rest = 1;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0 && i < call.In(0).sizes.size()) sizes[i] = call.In(0).sizes[i];
+    if (sizes[i] >= 0) rest *= sizes[i];
+  }
+  for (auto &size : sizes) {
+    if (size == -1) size = rest == 0 ? 0 : call.In(0).count() / rest;
+  }
+  return Resized(call, sizes);
+}
+
+int Transpose(NodeCall &call) {
+  std::vector<int64_t> order, sizes;
+  if (const int status = call.Integers(1, &order)) return status;
+  const auto rank = static_cast<int64_t>(call.In(0).sizes.size());
+  if (static_cast<int64_t>(order.size()) != rank) return call.Invalid("perm does not have one entry per dimension");
+  for (const auto axis : order) {
+    if (axis < 0 || axis >= rank) return call.Invalid("perm names a dimension that x does not have");
+    sizes.push_back(call.In(0).sizes[static_cast<size_t>(axis)]);
+  }
+  call.Out(call.In(0).dtype, sizes);
+  call.run = [order](const Views &in, const Views &out) {
+    View turned = *out[0];
+    turned.strides.clear();
+    for (const auto axis : order) turned.strides.push_back(in[0]->strides[static_cast<size_t>(axis)]);
+    turned.data = in[0]->data;
+    turned.dtype = in[0]->dtype;
+    return Copy(turned, *out[0]), 0;
+  };
+  return 0;
+}
+
+View Transposed(View matrix, bool transpose) {
+  if (transpose) {
+    std::swap(matrix.sizes[0], matrix.sizes[1]);
+    std::swap(matrix.strides[0], matrix.strides[1]);
+  }
+  return matrix;
+}
+
+int MatrixProduct(NodeCall &call) {
+  if (call.In(0).sizes.size() != 2 || call.In(1).sizes.size() != 2) return call.Invalid("only two dimensions are implemented");
+  if (call.Has(2)) return call.Invalid("a bias is not implemented");
+  const bool first = call.node.Integer("transpose_x1") != 0, second = call.node.Integer("transpose_x2") != 0;
+  const View a = Transposed(call.In(0), first), b = Transposed(call.In(1), second);
+  if (a.sizes[1] != b.sizes[0]) return call.Invalid("the inner sizes differ");
+  call.Out(a.dtype, {a.sizes[0], b.sizes[1]});
+  call.run = [first, second](const Views &in, const Views &out) {
+    return MatMul(Transposed(*in[0], first), Transposed(*in[1], second), *out[0]), 0;
+  };
+  return 0;
+}
+
+int Shape(NodeCall &call) {
+  const auto sizes = call.In(0).sizes;
+  call.Out(static_cast<DType>(call.node.Integer("dtype", static_cast<int64_t>(DType::kInt32))), {static_cast<int64_t>(sizes.size())});
+  call.sizes_suffice = true;
+  call.run = [sizes](const Views &, const Views &out) {
+    return Copy(Contiguous(reinterpret_cast<uint8_t *>(const_cast<int64_t *>(sizes.data())), DType::kInt64, out[0]->sizes), *out[0]), 0;
+  };
+  return 0;
+}
+
+int MoeGatingTopK(NodeCall &call) {
+  const auto &node = call.node;
+  const auto dtype = call.In(0).dtype;
+  const View *bias = call.Has(1) ? &call.In(1) : nullptr;
+  if (dtype != DType::kFloat && dtype != DType::kHalf && dtype != DType::kBFloat16) {
+    return call.Invalid(std::string("x is ") + DTypeName(dtype));
+  }
+  if (bias != nullptr && bias->dtype != dtype) return call.Invalid("bias does not have the dtype of x");
+  const Gating gating{node.Integer("k"),         node.Integer("k_group", 1),
+                      node.Integer("group_count", 1), node.Integer("group_select_mode"),
+                      node.Integer("renorm"),    node.Integer("norm_type"),
+                      node.Integer("out_flag") != 0, node.Real("routed_scaling_factor", 1.0F),
+                      node.Real("eps", 1e-20F)};
+  const auto refusal = GatingRefusal(gating, call.In(0), bias);
+  if (!refusal.empty()) return call.Invalid(refusal);
+  const int64_t tokens = call.In(0).sizes[0];
+  call.Out(dtype, {tokens, gating.k});
+  call.Out(DType::kInt32, {tokens, gating.k});
+  call.Out(DType::kFloat, call.In(0).sizes);
+  call.run = [gating](const Views &in, const Views &out) {
+    const View *given = in.size() > 1 && in[1] ? &*in[1] : nullptr;
+    return GatingTopK(gating, *in[0], given, *out[0], *out[1], *out[2]);
+  };
+  return 0;
+}
+
+constexpr NodeType kNodeTypes[] = {
+    {"Data", "", "index!", "y", nullptr},
+    {"Const", "", "value!", "", nullptr},
+    {"NetOutput", "input*", "", "", nullptr},
+    {"Cast", "x", "dst_type! truncate", "y", Cast},
+    {"Identity", "x", "", "y", Identity},
+    {"MatMul", "x1 x2 bias?", "transpose_x1 transpose_x2", "y", MatrixProduct},
+    {"MoeGatingTopK", "x bias?",
+     "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
+     MoeGatingTopK},
+    {"Reshape", "x shape", "axis num_axes", "y", Reshape},
+    {"Shape", "x", "dtype", "y", Shape},
+    {"Transpose", "x perm", "", "y", Transpose},
+};
+
+int Refused(const Node &node, const std::string &why) {
+  return Fail(kNotSupported, "graph node " + node.name + " of type " + node.type + ": " + why);
+}
+
+}  // namespace
+
+int NodeCall::Integers(size_t input, std::vector<int64_t> *values) const {
+  if (!known[input]) {
+    Invalid("the value of input " + node.inputs[input].name + " must be known before the run");
+    return kNeedsValue;
+  }
+  const View &view = In(input);
+  values->resize(static_cast<size_t>(view.count()));
+  Copy(view, Contiguous(reinterpret_cast<uint8_t *>(values->data()), DType::kInt64, view.sizes));
+  return 0;
+}
+
+int NodeCall::Invalid(const std::string &why) const {
+  return Fail(kInvalidParam, "graph node " + node.name + " of type " + node.type + ": " + why);
+}
+
+const NodeType *FindNodeType(const std::string &name) {
+  const auto *end = std::end(kNodeTypes);
+  const auto *found = std::find_if(std::begin(kNodeTypes), end, [&](const NodeType &type) { return name == type.name; });
+  return found == end ? nullptr : found;
+}
+
+std::vector<std::string> Names(const char *names) {
+  std::vector<std::string> all;
+  std::istringstream words(names);
+  for (std::string word; words >> word;) all.push_back(word.substr(0, word.find_first_of("?!*")));
+  return all;
+}
+
+bool HasName(const char *names, const std::string &name) {
+  const auto all = Names(names);
+  return std::find(all.begin(), all.end(), name) != all.end();
+}
+
+int CheckNode(const Node &node) {
+  const auto *type = FindNodeType(node.type);
+  if (type == nullptr) {
+    return Refused(node, "the host stand-in for CANN does not implement this type; add it to the table in simulator/node_types.cpp");
+  }
+  if (type->describe == nullptr) return 0;
+  std::istringstream inputs(type->inputs), attributes(type->attributes);
+  size_t given = 0;
+  for (std::string name; inputs >> name;) {
+    const bool optional = name.back() == '?';
+    if (optional) name.pop_back();
+    const bool named = given < node.inputs.size() && node.inputs[given].name == name;
+    if (!optional && (!named || node.inputs[given].node < 0)) return Refused(node, "input " + name + " is missing");
+    if (named) ++given;
+  }
+  if (given < node.inputs.size()) return Refused(node, "there is no input " + node.inputs[given].name + " in this place");
+  for (std::string name; attributes >> name;) {
+    if (name.back() == '!' && node.attributes.count(name.substr(0, name.size() - 1)) == 0) {
+      return Refused(node, "attribute " + name.substr(0, name.size() - 1) + " is missing");
+    }
+  }
+  for (const auto &[name, value] : node.attributes) {  // a leading _ marks what torchair notes for itself
+    if (name[0] != '_' && !HasName(type->attributes, name)) return Refused(node, "there is no attribute " + name);
+  }
+  return node.output_names == Names(type->outputs) ? 0 : Refused(node, std::string("the outputs are not ") + type->outputs);
+}
+
+}  // namespace host_cann
