@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,9 +35,9 @@ def npu_moe_gating_top_k(
     Raises:
         ValueError, TypeError: the arguments break one of the constraints C1 to C12. Shape inference says so earlier
             where torch allows the plugin's own; here it holds for every torch.
+        NotImplementedError: hash routing was asked for, and the installed torchair's node has none.
     """
-    from torchair._ge_concrete_graph.compat_ir import ge_op
-    from torchair.ge import attr
+    from torchair._ge_concrete_graph import ge_apis as ge
 
     check(
         x.meta,
@@ -51,24 +52,25 @@ def npu_moe_gating_top_k(
         routed_scaling_factor,
         eps,
     )
-    inputs = {"x": x, "bias": bias}
-    if input_ids is not None:
-        inputs |= {"input_ids": input_ids, "tid2eid": tid2eid}
-    return ge_op(
-        "MoeGatingTopK",
-        inputs=inputs,
-        attrs={
-            "k": attr.Int(k),
-            "k_group": attr.Int(k_group),
-            "group_count": attr.Int(group_count),
-            "group_select_mode": attr.Int(group_select_mode),
-            "renorm": attr.Int(renorm),
-            "norm_type": attr.Int(norm_type),
-            "out_flag": attr.Bool(out_flag),
-            "routed_scaling_factor": attr.Float(routed_scaling_factor),
-            "eps": attr.Float(eps),
-        },
-        outputs=["y", "expert_idx", "out"],
+    hash_routing = {"input_ids": input_ids, "tid2eid": tid2eid}
+    accepted = inspect.signature(ge.MoeGatingTopK).parameters
+    if "input_ids" not in accepted:
+        if input_ids is not None or tid2eid is not None:
+            raise NotImplementedError("the installed torchair's MoeGatingTopK has no hash routing (input_ids, tid2eid)")
+        hash_routing = {}
+    return ge.MoeGatingTopK(
+        x,
+        bias,
+        **hash_routing,
+        k=k,
+        k_group=k_group,
+        group_count=group_count,
+        group_select_mode=group_select_mode,
+        renorm=renorm,
+        norm_type=norm_type,
+        out_flag=out_flag,
+        routed_scaling_factor=routed_scaling_factor,
+        eps=eps,
     )
 
 

@@ -73,13 +73,13 @@ CONSTRAINTS = (
     Constraint(
         "C3",
         ValueError,
-        lambda c: not 1 <= c.x.shape[1] <= MAX_EXPERTS,
+        lambda c: not 1 <= c.experts <= MAX_EXPERTS,
         lambda c: f"x must have between 1 and {MAX_EXPERTS} experts (its last dimension), got {c.experts}",
     ),
     Constraint(
         "C4",
         ValueError,
-        lambda c: c.bias is not None and (c.bias.dim() != 1 or c.bias.shape[0] != c.x.shape[1]),
+        lambda c: c.bias is not None and (c.bias.dim() != 1 or c.bias.shape[0] != c.experts),
         lambda c: f"bias must have one dimension of {c.experts} experts as x has, got shape {list(c.bias.shape)}",
     ),
     Constraint(
@@ -97,13 +97,13 @@ CONSTRAINTS = (
     Constraint(
         "C5",
         ValueError,
-        lambda c: c.group_count < 1 or c.x.shape[1] % c.group_count != 0,
+        lambda c: c.group_count < 1 or c.experts % c.group_count != 0,
         lambda c: f"group_count must be at least 1 and divide the {c.experts} experts, got {c.group_count}",
     ),
     Constraint(
         "C6",
         ValueError,
-        lambda c: c.x.shape[1] // c.group_count <= 2,
+        lambda c: c.experts // c.group_count <= 2,
         lambda c: (
             f"group_count must leave more than 2 experts in a group, got {c.group_count}, "
             f"which makes groups of {c.experts // c.group_count}"
@@ -112,7 +112,7 @@ CONSTRAINTS = (
     Constraint(
         "C7",
         ValueError,
-        lambda c: _align32(c.x.shape[1] // c.group_count) * c.group_count > MAX_EXPERTS,
+        lambda c: _align32(c.experts // c.group_count) * c.group_count > MAX_EXPERTS,
         lambda c: (
             f"group_count times the experts of a group rounded up to a multiple of 32 must be at most {MAX_EXPERTS}, "
             f"got {c.group_count} * {_align32(c.experts // c.group_count)} = "
@@ -128,7 +128,7 @@ CONSTRAINTS = (
     Constraint(
         "C9",
         ValueError,
-        lambda c: not 1 <= c.k <= c.k_group * (c.x.shape[1] // c.group_count),
+        lambda c: not 1 <= c.k <= c.k_group * (c.experts // c.group_count),
         lambda c: (
             f"k must be between 1 and {c.k_group * (c.experts // c.group_count)} "
             f"(= k_group * experts / group_count), got {c.k}"
@@ -228,3 +228,18 @@ def check_keyword_only(positional: tuple[object, ...]) -> None:
         raise TypeError(
             f"bias and all later parameters must be given by keyword, got {len(positional)} more by position (C13)"
         )
+
+
+def keep_out_of_graphs_of_their_own() -> None:
+    """Let dynamo trace the checks as a part of a user's function only; call it once torch._dynamo is imported.
+
+    When a check fails, dynamo leaves the user's function to Python, and would next compile each function that is called
+    there by itself: arithmetic on sizes, about which torchair would complain before the check does.
+    """
+    from torch._dynamo.eval_frame import skip_code
+
+    experts: Any = Call.experts
+    functions = [check, _check, _align32, experts.fget]
+    functions += [function for constraint in CONSTRAINTS for function in (constraint.broken, constraint.describe)]
+    for function in functions:
+        skip_code(function.__code__)

@@ -18,6 +18,7 @@ from ascend_moe_gating.meta.npu_moe_gating_top_k import npu_moe_gating_top_k as 
 from ascend_moe_gating.plugin import aclnn
 from ascend_moe_gating.plugin import npu_moe_gating_top_k as public
 from ascend_moe_gating.plugin.after_import import after_import, importing
+from ascend_moe_gating.plugin.constraints import keep_out_of_graphs_of_their_own
 from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu_kernel
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, SCHEMA
 
@@ -63,6 +64,7 @@ def register() -> None:
     _library().impl(NAME, cpu_kernel, "CPU")
     shapes = _register_meta()
     npu = _register_npu(missing, ours)
+    after_import("torch._dynamo", keep_out_of_graphs_of_their_own)
     graph = missing or "converter to MoeGatingTopK, registered when torchair loads its own"
     if not missing:
         after_import(_TORCHAIR_CONVERTERS, converter.register)

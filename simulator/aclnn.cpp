@@ -15,12 +15,6 @@ using Out = const Tensor *;
 using Value = const Scalar *;
 using Ints = const IntArray *;
 
-std::string Shape(const View &view) {
-  std::string text = "[";
-  for (size_t i = 0; i < view.sizes.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(view.sizes[i]);
-  return text + "]";
-}
-
 int Cast(Call &call, In self, int dtype, Out out) {
   if (self == nullptr || out == nullptr) return call.NullPointer("self or out");
   if (static_cast<DType>(dtype) != out->view.dtype) return call.Invalid(kBadParam, "dtype is not that of out");
@@ -62,8 +56,8 @@ int Matmul(Call &call, In self, In other, Out out, int8_t) {
   if (self == nullptr || other == nullptr || out == nullptr) return call.NullPointer("self, mat2 or out");
   const auto &a = self->view.sizes, &b = other->view.sizes, &c = out->view.sizes;
   if (a.size() != 2 || b.size() != 2 || c.size() != 2 || a[1] != b[0] || c[0] != a[0] || c[1] != b[1]) {
-    return call.Invalid(kBadParam, "only [m, k] x [k, n] is implemented, got " + Shape(self->view) + " x " +
-                                       Shape(other->view) + " -> " + Shape(out->view));
+    return call.Invalid(kBadParam, "only [m, k] x [k, n] is implemented, got " + Sizes(self->view.sizes) + " x " +
+                                       Sizes(other->view.sizes) + " -> " + Sizes(out->view.sizes));
   }
   call.In("self", self);
   call.In("mat2", other);
@@ -92,8 +86,8 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
   if (!refusal.empty()) return call.Invalid(kBadTiling, refusal);
   const std::vector<int64_t> kept = {x->view.sizes[0], k};
   if (y->view.sizes != kept || expert_idx->view.sizes != kept || norm_out->view.sizes != x->view.sizes) {
-    return call.Invalid(kBadTiling, "yOut is " + Shape(y->view) + ", expertIdxOut " + Shape(expert_idx->view) + ", outOut " +
-                                        Shape(norm_out->view));
+    return call.Invalid(kBadTiling, "yOut is " + Sizes(y->view.sizes) + ", expertIdxOut " + Sizes(expert_idx->view.sizes) + ", outOut " +
+                                        Sizes(norm_out->view.sizes));
   }
   call.In("x", x);
   call.In("bias", bias);

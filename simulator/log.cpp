@@ -17,17 +17,11 @@ std::string &Lines() {
   return lines;
 }
 
-std::string Numbers(const std::vector<int64_t> &values) {
-  std::string text = "[";
-  for (size_t i = 0; i < values.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(values[i]);
-  return text + "]";
-}
-
 std::string Tensors(const std::vector<std::pair<std::string, View>> &tensors) {
   std::string text = "{";
   for (const auto &[name, view] : tensors) {
     if (text.size() > 1) text += ", ";
-    text += Json(name) + ": {\"shape\": " + Numbers(view.sizes) + ", \"strides\": " + Numbers(view.strides) +
+    text += Json(name) + ": {\"shape\": " + Sizes(view.sizes) + ", \"strides\": " + Sizes(view.strides) +
             ", \"dtype\": " + Json(std::string(DTypeName(view.dtype))) + "}";
   }
   return text + "}";

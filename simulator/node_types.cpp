@@ -4,6 +4,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "elementwise.h"
 #include "ops.h"
 #include "refuse.h"
 
@@ -16,6 +17,29 @@ int Cast(NodeCall &call) {
   call.run = [](const Views &in, const Views &out) { return Copy(*in[0], *out[0]), 0; };
   return 0;
 }
+
+template <class Function>
+int OfOne(NodeCall &call) {
+  call.Out(call.In(0).dtype, call.In(0).sizes);
+  call.run = [](const Views &in, const Views &out) { return Unary<Function>(*in[0], *out[0]), 0; };
+  return 0;
+}
+
+template <class Function>
+int OfTwoTo(NodeCall &call, DType dtype) {
+  std::vector<int64_t> sizes;
+  if (call.In(0).dtype != call.In(1).dtype) return call.Invalid("the inputs have two dtypes");
+  if (!BroadcastSizes(call.In(0), call.In(1), &sizes)) return call.Invalid("the sizes of the inputs do not fit");
+  call.Out(dtype, sizes);
+  call.run = [](const Views &in, const Views &out) { return Binary<Function>(*in[0], *in[1], *out[0]), 0; };
+  return 0;
+}
+
+template <class Function>
+int OfTwo(NodeCall &call) { return OfTwoTo<Function>(call, call.In(0).dtype); }
+
+template <class Function>
+int Compare(NodeCall &call) { return OfTwoTo<Function>(call, DType::kBool); }
 
 // The same elements in the same order under other sizes.
 int Resized(NodeCall &call, const std::vector<int64_t> &sizes) {
@@ -62,6 +86,31 @@ int Transpose(NodeCall &call) {
     turned.data = in[0]->data;
     turned.dtype = in[0]->dtype;
     return Copy(turned, *out[0]), 0;
+  };
+  return 0;
+}
+
+// Tensors of one shape as the slices of one new dimension.
+int Pack(NodeCall &call) {
+  auto sizes = call.In(0).sizes;
+  const auto rank = static_cast<int64_t>(sizes.size());
+  const int64_t axis = call.node.Integer("axis") < 0 ? call.node.Integer("axis") + rank + 1 : call.node.Integer("axis");
+  if (axis < 0 || axis > rank) return call.Invalid("axis is not a dimension of the result");
+  for (const auto &input : call.inputs) {
+    if (input->sizes != sizes || input->dtype != call.In(0).dtype) return call.Invalid("the inputs differ in shape or dtype");
+  }
+  sizes.insert(sizes.begin() + axis, static_cast<int64_t>(call.inputs.size()));
+  call.Out(call.In(0).dtype, sizes);
+  call.run = [axis](const Views &in, const Views &out) {
+    View slice = *out[0];
+    const int64_t step = slice.strides[static_cast<size_t>(axis)] * ElementSize(slice.dtype);
+    slice.sizes.erase(slice.sizes.begin() + axis);
+    slice.strides.erase(slice.strides.begin() + axis);
+    for (const auto &input : in) {
+      Copy(*input, slice);
+      slice.data += step;
+    }
+    return 0;
   };
   return 0;
 }
@@ -127,14 +176,29 @@ constexpr NodeType kNodeTypes[] = {
     {"Data", "", "index!", "y", nullptr},
     {"Const", "", "value!", "", nullptr},
     {"NetOutput", "input*", "", "", nullptr},
+    {"Add", "x1 x2", "", "y", OfTwo<Add>},
     {"Cast", "x", "dst_type! truncate", "y", Cast},
+    {"Div", "x1 x2", "", "y", OfTwo<Div>},
+    {"Equal", "x1 x2", "", "y", Compare<Equal>},
+    {"FloorDiv", "x1 x2", "", "y", OfTwo<FloorDiv>},
+    {"Greater", "x1 x2", "", "y", Compare<Greater>},
+    {"GreaterEqual", "x1 x2", "", "y", Compare<GreaterEqual>},
     {"Identity", "x", "", "y", Identity},
+    {"Less", "x1 x2", "", "y", Compare<Less>},
+    {"LessEqual", "x1 x2", "", "y", Compare<LessEqual>},
     {"MatMul", "x1 x2 bias?", "transpose_x1 transpose_x2", "y", MatrixProduct},
+    {"Mod", "x1 x2", "", "y", OfTwo<Mod>},
     {"MoeGatingTopK", "x bias?",
      "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
      MoeGatingTopK},
+    {"Mul", "x1 x2", "", "y", OfTwo<Mul>},
+    {"Neg", "x", "", "y", OfOne<Neg>},
+    {"NotEqual", "x1 x2", "", "y", Compare<NotEqual>},
+    {"Pack", "x*", "N! axis", "y", Pack},
+    {"RealDiv", "x1 x2", "", "y", OfTwo<Div>},
     {"Reshape", "x shape", "axis num_axes", "y", Reshape},
     {"Shape", "x", "dtype", "y", Shape},
+    {"Sub", "x1 x2", "", "y", OfTwo<Sub>},
     {"Transpose", "x perm", "", "y", Transpose},
 };
 
@@ -187,6 +251,10 @@ int CheckNode(const Node &node) {
   size_t given = 0;
   for (std::string name; inputs >> name;) {
     const bool optional = name.back() == '?';
+    if (name.back() == '*') {            // any number: x0, x1, ...
+      given = node.inputs.size();
+      break;
+    }
     if (optional) name.pop_back();
     const bool named = given < node.inputs.size() && node.inputs[given].name == name;
     if (!optional && (!named || node.inputs[given].node < 0)) return Refused(node, "input " + name + " is missing");

@@ -34,7 +34,7 @@ class NodeCall {
 
 struct NodeType {
   const char *name;
-  const char *inputs;                  // names in their order; ? optional
+  const char *inputs;                  // names in their order; ? optional, * any number of them
   const char *attributes;              // names; ! required
   const char *outputs;
   int (*describe)(NodeCall &);         // null: the planner's own business

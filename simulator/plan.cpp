@@ -59,11 +59,16 @@ class Planner {
   int Feed(const Node &node, size_t i) {
     const auto index = static_cast<size_t>(node.Integer("index"));
     if (index >= feeds_.size()) return Fail(kInvalidParam, "the graph has an input " + std::to_string(index) + " that is not fed");
-    const auto &feed = feeds_[index];
+    auto feed = feeds_[index];
+    // torchair describes a number as [] and feeds it as [1].
+    if (node.described.sizes.empty() && feed.view.count() == 1) feed.view = Contiguous(feed.view.data, feed.view.dtype, {});
     const auto &expected = node.described.sizes;
     bool fits = feed.view.dtype == node.described.dtype && feed.view.sizes.size() == expected.size();
     for (size_t d = 0; fits && d < expected.size(); ++d) fits = expected[d] < 0 || expected[d] == feed.view.sizes[d];
-    if (!fits) return Fail(kInvalidParam, "the graph was compiled for another dtype or shape of input " + std::to_string(index));
+    if (!fits) {
+      return Fail(kInvalidParam, "input " + std::to_string(index) + " of the graph is " + Described(feed.view) +
+                                     ", it was compiled for " + Described(node.described));
+    }
     Value value{feed.view, feed.on_host, false};
     if (feed.on_host && feed.view.data != nullptr) {  // the caller may change it as soon as the launch returns
       value.view.data = Buffer(feed.view);

@@ -48,4 +48,12 @@ std::vector<int64_t> ContiguousStrides(const std::vector<int64_t> &sizes) {
   return strides;
 }
 
+std::string Sizes(const std::vector<int64_t> &sizes) {
+  std::string text = "[";
+  for (size_t i = 0; i < sizes.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  return text + "]";
+}
+
+std::string Described(const View &view) { return DTypeName(view.dtype) + (" " + Sizes(view.sizes)); }
+
 }  // namespace host_cann

@@ -27,6 +27,9 @@ struct View {
   int64_t count() const { return Count(sizes); }
 };
 
+std::string Sizes(const std::vector<int64_t> &sizes);  // [3, 4]
+std::string Described(const View &view);               // float32 [3, 4]
+
 inline View Contiguous(uint8_t *data, DType dtype, std::vector<int64_t> sizes) {
   auto strides = ContiguousStrides(sizes);
   return View{data, dtype, std::move(sizes), std::move(strides)};

@@ -1,0 +1,100 @@
+// Functions of one or two numbers, applied to tensors with broadcasting: each is written once, for every dtype.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+#include <vector>
+
+#include "ops.h"
+#include "tensor.h"
+
+namespace host_cann {
+
+// What numbers of a dtype are computed in, as a device does: float32 for its halves, int64 for integers and bool.
+enum class Arithmetic { kFloat, kDouble, kInteger };
+Arithmetic ArithmeticOf(DType dtype);
+
+// Calls use(T{}) with float, double or int64_t.
+template <class Use>
+void WithArithmetic(Arithmetic arithmetic, const Use &use) {
+  switch (arithmetic) {
+    case Arithmetic::kFloat: return use(float{});
+    case Arithmetic::kDouble: return use(double{});
+    case Arithmetic::kInteger: return use(int64_t{});
+  }
+}
+
+template <class T>
+constexpr DType DTypeOf() {
+  return std::is_same_v<T, float> ? DType::kFloat : std::is_same_v<T, double> ? DType::kDouble : DType::kInt64;
+}
+
+template <class T>
+View Over(std::vector<T> *values, const std::vector<int64_t> &sizes) {
+  return Contiguous(reinterpret_cast<uint8_t *>(values->data()), DTypeOf<T>(), sizes);
+}
+
+// The elements of `view`, broadcast to `sizes`.
+template <class T>
+std::vector<T> Values(const View &view, const std::vector<int64_t> &sizes) {
+  std::vector<T> values(static_cast<size_t>(Count(sizes)));
+  Copy(view, Over(&values, sizes));
+  return values;
+}
+
+// The sizes of a and b together, by torch's rules; false when they do not fit.
+bool BroadcastSizes(const View &a, const View &b, std::vector<int64_t> *sizes);
+
+template <class Function>
+void Unary(const View &x, const View &y) {
+  WithArithmetic(ArithmeticOf(x.dtype), [&](auto zero) {
+    using T = decltype(zero);
+    auto values = Values<T>(x, y.sizes);
+    for (auto &value : values) value = static_cast<T>(Function::of(value));
+    Copy(Over(&values, y.sizes), y);
+  });
+}
+
+template <class Function>
+void Binary(const View &a, const View &b, const View &y) {
+  WithArithmetic(std::min(ArithmeticOf(a.dtype), ArithmeticOf(b.dtype)), [&](auto zero) {
+    using T = decltype(zero);
+    auto left = Values<T>(a, y.sizes);
+    const auto right = Values<T>(b, y.sizes);
+    for (size_t i = 0; i < left.size(); ++i) left[i] = static_cast<T>(Function::of(left[i], right[i]));
+    Copy(Over(&left, y.sizes), y);
+  });
+}
+
+#define FUNCTION(name, parameters, expression)          \
+  struct name {                                         \
+    template <class T>                                  \
+    static auto of parameters { return expression; }    \
+  };
+FUNCTION(Add, (T a, T b), a + b)
+FUNCTION(Sub, (T a, T b), a - b)
+FUNCTION(Mul, (T a, T b), a * b)
+FUNCTION(Div, (T a, T b), std::is_integral_v<T> && b == 0 ? T{0} : a / b)
+FUNCTION(FloorDiv, (T a, T b), std::floor(static_cast<double>(a) / static_cast<double>(b)))
+FUNCTION(Mod, (T a, T b), static_cast<double>(a) - static_cast<double>(b) * std::trunc(static_cast<double>(a) / static_cast<double>(b)))
+FUNCTION(Maximum, (T a, T b), a != a ? a : std::max(a, b))
+FUNCTION(Minimum, (T a, T b), a != a ? a : std::min(a, b))
+FUNCTION(Equal, (T a, T b), a == b)
+FUNCTION(NotEqual, (T a, T b), a != b)
+FUNCTION(Less, (T a, T b), a < b)
+FUNCTION(LessEqual, (T a, T b), a <= b)
+FUNCTION(Greater, (T a, T b), a > b)
+FUNCTION(GreaterEqual, (T a, T b), a >= b)
+FUNCTION(LogicalAnd, (T a, T b), a != 0 && b != 0)
+FUNCTION(LogicalOr, (T a, T b), a != 0 || b != 0)
+FUNCTION(LogicalNot, (T x), x == 0)
+FUNCTION(Neg, (T x), -x)
+FUNCTION(Abs, (T x), x < 0 ? -x : x)
+FUNCTION(Exp, (T x), std::exp(x))
+FUNCTION(Log, (T x), std::log(x))
+FUNCTION(Sqrt, (T x), std::sqrt(x))
+FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
+#undef FUNCTION
+
+}  // namespace host_cann
