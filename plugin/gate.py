@@ -61,8 +61,9 @@ class MoEGate(nn.Module):
             weights [tokens, k] float32 and expert_idx [tokens, k] int32, where tokens counts all leading dimensions.
         """
         tokens = hidden_states.reshape(-1, hidden_states.shape[-1])
-        logits = nn.functional.linear(tokens.float(), self.weight)
-        weights, expert_idx, _ = npu_moe_gating_top_k(logits, self.k, bias=self.e_score_correction_bias, **self.gating)
+        logits = nn.functional.linear(tokens.float(), self.weight.float())
+        bias = None if self.e_score_correction_bias is None else self.e_score_correction_bias.float()
+        weights, expert_idx, _ = npu_moe_gating_top_k(logits, self.k, bias=bias, **self.gating)
         return weights, expert_idx
 
     def extra_repr(self) -> str:

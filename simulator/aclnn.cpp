@@ -62,7 +62,7 @@ int Matmul(Call &call, In self, In other, Out out, int8_t) {
   call.In("self", self);
   call.In("mat2", other);
   call.Out("out", out);
-  call.run = [](const Views &in, const Views &out_) { return MatMul(*in[0], *in[1], *out_[0]), 0; };
+  call.run = [](const Views &in, const Views &out_) { return MatMul(*in[0], *in[1], nullptr, *out_[0]), 0; };
   return 0;
 }
 

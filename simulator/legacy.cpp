@@ -64,7 +64,8 @@ int RefuseOperator(const char *type, void *stream_handle) {
   const bool asynchronous = queue == nullptr || std::strcmp(queue, "0") != 0;
   auto *stream = asynchronous ? FindStream(stream_handle) : nullptr;
   if (stream == nullptr) return Refuse(what.c_str());
-  stream->Enqueue([what] { return Refuse(what.c_str()); });
+  // Of 207000 torch_npu only warns when it synchronises.
+  stream->Enqueue([what] { return Refuse(what.c_str()), host_cann::kInternal; });
   return 0;
 }
 

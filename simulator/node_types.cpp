@@ -6,6 +6,7 @@
 
 #include "elementwise.h"
 #include "ops.h"
+#include "reduce.h"
 #include "refuse.h"
 
 namespace host_cann {
@@ -116,23 +117,47 @@ int Pack(NodeCall &call) {
 }
 
 View Transposed(View matrix, bool transpose) {
+  const size_t rank = matrix.sizes.size();
   if (transpose) {
-    std::swap(matrix.sizes[0], matrix.sizes[1]);
-    std::swap(matrix.strides[0], matrix.strides[1]);
+    std::swap(matrix.sizes[rank - 2], matrix.sizes[rank - 1]);
+    std::swap(matrix.strides[rank - 2], matrix.strides[rank - 1]);
   }
   return matrix;
 }
 
+View Batches(View matrices) {
+  matrices.sizes.resize(matrices.sizes.size() - 2);
+  return matrices;
+}
+
 int MatrixProduct(NodeCall &call) {
-  if (call.In(0).sizes.size() != 2 || call.In(1).sizes.size() != 2) return call.Invalid("only two dimensions are implemented");
-  if (call.Has(2)) return call.Invalid("a bias is not implemented");
-  const bool first = call.node.Integer("transpose_x1") != 0, second = call.node.Integer("transpose_x2") != 0;
+  if (call.In(0).sizes.size() < 2 || call.In(1).sizes.size() < 2) return call.Invalid("an input is not a matrix");
+  if (call.Has(3)) return call.Invalid("offset_w is not implemented");
+  const bool first = call.node.Integer("transpose_x1") + call.node.Integer("adj_x1") != 0;
+  const bool second = call.node.Integer("transpose_x2") + call.node.Integer("adj_x2") != 0;
   const View a = Transposed(call.In(0), first), b = Transposed(call.In(1), second);
-  if (a.sizes[1] != b.sizes[0]) return call.Invalid("the inner sizes differ");
-  call.Out(a.dtype, {a.sizes[0], b.sizes[1]});
+  const int64_t rows = a.sizes[a.sizes.size() - 2], columns = b.sizes.back();
+  std::vector<int64_t> sizes;
+  if (a.sizes.back() != b.sizes[b.sizes.size() - 2]) return call.Invalid("the inner sizes differ");
+  if (!BroadcastSizes(Batches(a), Batches(b), &sizes)) return call.Invalid("the batches do not fit");
+  if (call.Has(2) && call.In(2).sizes != std::vector<int64_t>{columns}) return call.Invalid("the bias does not have one value per column");
+  sizes.insert(sizes.end(), {rows, columns});
+  call.Out(a.dtype, sizes);
   call.run = [first, second](const Views &in, const Views &out) {
-    return MatMul(Transposed(*in[0], first), Transposed(*in[1], second), *out[0]), 0;
+    const View *bias = in.size() > 2 && in[2] ? &*in[2] : nullptr;
+    return MatMul(Transposed(*in[0], first), Transposed(*in[1], second), bias, *out[0]), 0;
   };
+  return 0;
+}
+
+template <class Function>
+int ReduceTo(NodeCall &call) {
+  std::vector<int64_t> axes;
+  std::vector<bool> reduced;
+  if (const int status = call.Integers(1, &axes)) return status;
+  if (!ReducedDimensions(call.In(0).sizes.size(), axes, &reduced)) return call.Invalid("axes names a dimension that x does not have");
+  call.Out(call.In(0).dtype, ReducedSizes(call.In(0).sizes, reduced, call.node.Integer("keep_dims") != 0));
+  call.run = [reduced](const Views &in, const Views &out) { return Reduce<Function>(*in[0], reduced, *out[0]), 0; };
   return 0;
 }
 
@@ -177,6 +202,7 @@ constexpr NodeType kNodeTypes[] = {
     {"Const", "", "value!", "", nullptr},
     {"NetOutput", "input*", "", "", nullptr},
     {"Add", "x1 x2", "", "y", OfTwo<Add>},
+    {"BatchMatMul", "x1 x2", "adj_x1 adj_x2", "y", MatrixProduct},
     {"Cast", "x", "dst_type! truncate", "y", Cast},
     {"Div", "x1 x2", "", "y", OfTwo<Div>},
     {"Equal", "x1 x2", "", "y", Compare<Equal>},
@@ -187,6 +213,7 @@ constexpr NodeType kNodeTypes[] = {
     {"Less", "x1 x2", "", "y", Compare<Less>},
     {"LessEqual", "x1 x2", "", "y", Compare<LessEqual>},
     {"MatMul", "x1 x2 bias?", "transpose_x1 transpose_x2", "y", MatrixProduct},
+    {"MatMulV2", "x1 x2 bias? offset_w?", "transpose_x1 transpose_x2 offset_x", "y", MatrixProduct},
     {"Mod", "x1 x2", "", "y", OfTwo<Mod>},
     {"MoeGatingTopK", "x bias?",
      "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
@@ -196,6 +223,7 @@ constexpr NodeType kNodeTypes[] = {
     {"NotEqual", "x1 x2", "", "y", Compare<NotEqual>},
     {"Pack", "x*", "N! axis", "y", Pack},
     {"RealDiv", "x1 x2", "", "y", OfTwo<Div>},
+    {"ReduceSum", "x axes", "keep_dims", "y", ReduceTo<Sum>},
     {"Reshape", "x shape", "axis num_axes", "y", Reshape},
     {"Shape", "x", "dtype", "y", Shape},
     {"Sub", "x1 x2", "", "y", OfTwo<Sub>},

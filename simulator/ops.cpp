@@ -88,12 +88,6 @@ void CopyAs(const View &from, const View &to) {
   });
 }
 
-std::vector<float> AsFloat(const View &view) {
-  std::vector<float> values(static_cast<size_t>(view.count()));
-  Copy(view, Contiguous(reinterpret_cast<uint8_t *>(values.data()), DType::kFloat, view.sizes));
-  return values;
-}
-
 int32_t KernelDType(DType dtype) {
   return dtype == DType::kFloat ? MOE_GATING_FLOAT32 : dtype == DType::kHalf ? MOE_GATING_FLOAT16 : MOE_GATING_BFLOAT16;
 }
@@ -130,38 +124,26 @@ void Copy(const View &from, const View &to) {
   });
 }
 
-Arithmetic ArithmeticOf(DType dtype) {
-  if (dtype == DType::kDouble) return Arithmetic::kDouble;
-  const bool real = dtype == DType::kFloat || dtype == DType::kHalf || dtype == DType::kBFloat16;
-  return real ? Arithmetic::kFloat : Arithmetic::kInteger;
-}
-
-bool BroadcastSizes(const View &a, const View &b, std::vector<int64_t> *sizes) {
-  const auto &longer = a.sizes.size() >= b.sizes.size() ? a.sizes : b.sizes;
-  const auto &shorter = a.sizes.size() >= b.sizes.size() ? b.sizes : a.sizes;
-  *sizes = longer;
-  const size_t missing = longer.size() - shorter.size();
-  for (size_t i = 0; i < shorter.size(); ++i) {
-    auto &size = (*sizes)[missing + i];
-    if (size == 1) size = shorter[i];
-    if (shorter[i] != 1 && shorter[i] != size) return false;
-  }
-  return true;
-}
-
-void MatMul(const View &a, const View &b, const View &out) {
-  const int64_t rows = a.sizes[0], inner = a.sizes[1], columns = b.sizes[1];
-  const auto left = AsFloat(a), right = AsFloat(b);
-  std::vector<float> product(static_cast<size_t>(rows * columns), 0.0F);
-  for (int64_t i = 0; i < rows; ++i) {
+void MatMul(const View &a, const View &b, const View *bias, const View &out) {
+  const int64_t rows = a.sizes[a.sizes.size() - 2], inner = a.sizes.back(), columns = b.sizes.back();
+  const auto batched = [&out](int64_t height, int64_t width) {
+    auto sizes = out.sizes;
+    sizes[sizes.size() - 2] = height;
+    sizes.back() = width;
+    return sizes;
+  };
+  const auto left = Values<float>(a, batched(rows, inner)), right = Values<float>(b, batched(inner, columns));
+  std::vector<float> product(static_cast<size_t>(out.count()), 0.0F);
+  if (bias != nullptr) product = Values<float>(*bias, out.sizes);
+  const float *factors = left.data();
+  for (int64_t i = 0; i < out.count() / std::max<int64_t>(columns, 1); ++i) {
     float *sum = product.data() + i * columns;
-    for (int64_t j = 0; j < inner; ++j) {
-      const float factor = left[static_cast<size_t>(i * inner + j)];
-      const float *row = right.data() + j * columns;
-      for (int64_t n = 0; n < columns; ++n) sum[n] += factor * row[n];
+    const float *row = right.data() + i / rows * inner * columns;
+    for (int64_t j = 0; j < inner; ++j, ++factors, row += columns) {
+      for (int64_t n = 0; n < columns; ++n) sum[n] += *factors * row[n];
     }
   }
-  Copy(Contiguous(reinterpret_cast<uint8_t *>(product.data()), DType::kFloat, out.sizes), out);
+  Copy(Over(&product, out.sizes), out);
 }
 
 std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {

@@ -10,8 +10,9 @@ namespace host_cann {
 // Element by element with broadcasting of `from`, converting the dtype as torch does. Strides make it a transposition too.
 void Copy(const View &from, const View &to);
 
-// out[..., m, n] = a[..., m, k] x b[..., k, n], accumulated in float32 and rounded once. Two dimensions.
-void MatMul(const View &a, const View &b, const View &out);
+// out [..., m, n] = a [..., m, k] x b [..., k, n] + bias [n] (or null), batches broadcast; accumulated
+// in float32 and rounded once.
+void MatMul(const View &a, const View &b, const View *bias, const View &out);
 
 struct Gating {
   int64_t k = 1, k_group = 1, group_count = 1, group_select_mode = 0, renorm = 0, norm_type = 0;

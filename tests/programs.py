@@ -1,0 +1,29 @@
+"""Running programs in processes of their own."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def start(arguments, **environment):
+    """Run Python with these arguments; standard output and error are captured."""
+    program = [sys.executable, *map(str, arguments)]
+    return subprocess.run(program, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+
+
+def run(code, **environment):
+    """Run a program and return what it prints."""
+    result = start(["-c", textwrap.dedent(code)], **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def launch(*arguments, **environment):
+    """Run a script under the launcher and return what it prints."""
+    result = start(["-m", "ascend_moe_gating.simulator", *arguments], **environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout

@@ -1,0 +1,45 @@
+"""The examples and the two programs of the operator's documentation run as they are."""
+
+import pytest
+from programs import ROOT, launch
+
+
+@pytest.mark.parametrize("name", ["eager", "graph"])
+def test_the_documents_examples_word_for_word(name):
+    # A last line makes the result visible; the program itself is untouched.
+    program = ROOT / "tests" / "document" / f"{name}.py"
+    check = ROOT / "tests" / "document" / "then_show.py"
+    shown = launch(check, program)
+    assert "float16 [16, 1] npu:0" in shown
+    assert "int32 [16, 1] npu:0" in shown
+    assert "float32 [16, 256] npu:0" in shown
+    assert "agrees with the reference: True" in shown
+
+
+def test_eager():
+    printed = launch(ROOT / "examples" / "eager.py")
+    assert "CPU and NPU agree: yes" in printed
+    assert "defined by torch_npu" in printed
+
+
+def test_graph():
+    printed = launch(ROOT / "examples" / "graph.py")
+    assert "1 graph for all numbers of tokens" in printed
+    assert printed.count("= ge.MoeGatingTopK(") == 1
+    assert printed.count("yes\n") == 3
+
+
+def test_gate_on_a_file_of_the_users(tmp_path):
+    text = tmp_path / "text"
+    text.write_text("abcabc")
+    printed = launch(ROOT / "examples" / "gate.py", text)
+    assert "on the first 6 bytes of text" in printed
+    for name in ("CPU, eager", "NPU, eager", "NPU, compiled"):
+        assert f"{name:14} 6 of 6, 0.0e+00" in printed
+    rows = [line[6:] for line in printed.splitlines() if line.startswith(("'a'", "'b'"))]
+    assert rows[0] == rows[2] != rows[1]  # the same byte goes to the same experts
+    assert rows[1] == rows[3]
+
+
+def test_gate_on_the_readme():
+    assert "on the first 1024 bytes of README.md" in launch(ROOT / "examples" / "gate.py")

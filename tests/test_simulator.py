@@ -1,0 +1,159 @@
+"""The stand-in for CANN: how it comes in, what it refuses, and what it tells."""
+
+import importlib.resources
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import torch_npu
+from programs import ROOT, launch, run, start
+
+from ascend_moe_gating import npu_moe_gating_top_k, simulator
+
+LOAD = "from ascend_moe_gating import simulator\n"
+
+
+def test_it_says_that_it_is_in_use_in_one_line():
+    result = start(["-c", LOAD + "print(simulator.load(), simulator.load(), simulator.active())"])
+    assert result.stdout == "True True True\n"
+    assert result.stderr == "ascend_moe_gating: no CANN on this machine, torch_npu runs on the host stand-in\n"
+
+
+def test_it_is_not_used_where_a_real_cann_can_be_loaded(tmp_path):
+    source = tmp_path / "cann.c"
+    source.write_text("int aclInit(const char *config) { return 0; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "libascendcl.so", source], check=True)
+    code = LOAD + "print(simulator.load(), simulator.active(), simulator.real_cann())"
+    result = start(["-c", code], LD_LIBRARY_PATH=str(tmp_path))
+    assert result.stdout == "False False True\n"
+    assert result.stderr == ""
+
+
+def test_it_must_be_loaded_before_torch():
+    code = "import torch\n" + LOAD + "simulator.load()"
+    result = start(["-c", code], TORCH_DEVICE_BACKEND_AUTOLOAD="0")
+    assert result.returncode == 1
+    assert "ascend_moe_gating.simulator.load() must be called before torch is imported" in result.stderr
+
+
+def test_the_launcher_hands_over_arguments_folder_and_exit_code(tmp_path):
+    (tmp_path / "neighbour.py").write_text("NAME = 'neighbour'\n")
+    script = tmp_path / "script.py"
+    script.write_text("import sys, neighbour\nprint(__name__, sys.argv[1:], neighbour.NAME)\nsys.exit(3)\n")
+    result = start(["-m", "ascend_moe_gating.simulator", script, "a", "--b"])
+    assert result.returncode == 3
+    assert result.stdout == "__main__ ['a', '--b'] neighbour\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "usage: python -m ascend_moe_gating.simulator script.py"), (["none.py"], "no such script: none.py")],
+)
+def test_the_launcher_says_what_is_missing(arguments, message):
+    result = start(["-m", "ascend_moe_gating.simulator", *arguments])
+    assert result.returncode == 1
+    assert message in result.stderr
+
+
+def test_a_program_sees_an_npu():
+    assert torch.npu.is_available()
+    assert torch.npu.device_count() == 2
+    assert torch.npu.get_device_name().startswith("Ascend910B")
+    assert "torch_npu" in torch_npu.__file__
+
+
+def test_recording_tells_what_ran():
+    x = torch.arange(6.0).view(2, 3).npu()
+    with simulator.record() as launches:
+        npu_moe_gating_top_k(x, 2, routed_scaling_factor=0.5)
+        x.half()
+    gating, cast = (launch for launch in launches if launch.kind == "aclnn")
+    assert (gating.name, cast.name) == ("aclnnMoeGatingTopK", "aclnnInplaceCopy")
+    assert gating.device == cast.device == 0
+    assert gating.inputs["x"] == simulator.Operand((2, 3), (3, 1), "float32")
+    assert "bias" not in gating.inputs
+    assert gating.outputs["expert_idx"] == simulator.Operand((2, 2), (2, 1), "int32")
+    assert gating.attributes["k"] == 2
+    assert gating.attributes["routed_scaling_factor"] == 0.5
+    assert cast.outputs["selfRef"].dtype == "float16"
+
+
+def test_nothing_is_recorded_outside_the_block():
+    x = torch.zeros(2, 3).npu()
+    with simulator.record() as launches:
+        pass
+    npu_moe_gating_top_k(x, 1)
+    torch.npu.synchronize()
+    assert launches == []
+
+
+def test_recording_needs_the_stand_in():
+    result = start(["-c", LOAD + "with simulator.record(): pass"])
+    assert "RuntimeError: nothing to record: the stand-in for CANN is not in use" in result.stderr
+
+
+@pytest.mark.parametrize("queue", ["0", "1"])
+def test_an_operation_that_is_not_implemented_names_itself(queue):
+    result = start(
+        ["-c", LOAD + "simulator.load()\nimport torch, torch_npu\ntorch.zeros(3).npu().erf()\ntorch.npu.synchronize()"],
+        TASK_QUEUE_ENABLE=queue,
+    )
+    assert result.returncode != 0
+    assert re.search(r"the host stand-in for CANN does not implement .*Erf", result.stdout + result.stderr)
+
+
+def test_the_host_cannot_touch_device_memory():
+    result = start(
+        [
+            "-c",
+            LOAD
+            + "simulator.load()\nimport ctypes, torch, torch_npu\nx = torch.ones(4).npu()\nctypes.string_at(x.data_ptr(), 4)",
+        ]
+    )
+    assert result.returncode == -11  # the access faults
+
+
+def test_device_memory_is_not_zero_when_it_is_new():
+    code = LOAD + "simulator.load()\nimport torch, torch_npu\nprint(torch.empty(4, dtype=torch.uint8).npu())"
+    code = code.replace("torch.empty(4, dtype=torch.uint8).npu()", "torch.empty(4, dtype=torch.uint8, device='npu').cpu().tolist()")
+    assert run(code).splitlines()[-1] == "[165, 165, 165, 165]"
+
+
+def test_devices_are_apart_and_their_number_is_settable():
+    x = torch.arange(8.0).view(2, 4)
+    on_second = npu_moe_gating_top_k(x.to("npu:1"), 2)
+    assert str(on_second[0].device) == "npu:1"
+    assert on_second[1].cpu().tolist() == [[3, 2], [3, 2]]
+    code = LOAD + "simulator.load()\nimport torch, torch_npu\nprint(torch.npu.device_count())"
+    assert run(code, ASCEND_MOE_GATING_SIMULATOR_DEVICES="5").splitlines()[-1] == "5"
+
+
+def test_work_on_a_side_stream_is_ordered_by_events():
+    x = torch.randn(1000, 256, generator=torch.Generator().manual_seed(0))
+    side = torch.npu.Stream()
+    y = x.npu()
+    side.wait_stream(torch.npu.current_stream())
+    with torch.npu.stream(side):
+        actual = npu_moe_gating_top_k(y, 8)[1]
+    torch.npu.current_stream().wait_stream(side)
+    assert torch.equal(actual.cpu(), npu_moe_gating_top_k(x, 8)[1])
+
+
+def test_every_symbol_of_cann_that_the_wheels_link_to_is_there():
+    def symbols(path, kind):
+        listing = subprocess.run(["nm", "-D", kind, path], capture_output=True, text=True, check=False).stdout
+        return {line.split()[-1].split("@")[0] for line in listing.splitlines()}
+
+    wanted = set()
+    for library in Path(torch_npu.__file__).parent.rglob("*.so*"):
+        wanted |= symbols(library, "--undefined-only")
+    cann = {name for name in wanted if re.match(r"acl[a-z]*[A-Z]|_ZNK?2ge|Hccl|Msprof|rt[A-Z]|\w+_s$", name)}
+    there = symbols(importlib.resources.files("ascend_moe_gating") / "lib" / "libhost_cann.so", "--defined-only")
+    assert len(cann) > 150
+    assert cann - there == set()
+
+
+def test_the_launcher_runs_a_script_of_the_project():
+    assert "CPU and NPU agree: yes" in launch(ROOT / "examples" / "eager.py")
