@@ -30,7 +30,8 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy plugin meta converters simulator
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
+	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
 	$(BIN)/python -m pytest
 
 clean:

@@ -100,8 +100,10 @@ def npu_moe_gating_top_k(
     y = x.new_empty((tokens, k))
     expert_idx = x.new_empty((tokens, k), dtype=torch.int32)
     norm_out = x.new_empty((tokens, experts), dtype=torch.float32)
+    import torch_npu
+
     cann = _cann()
-    with torch.npu.device(x.device), ExitStack() as stack:
+    with torch_npu.npu.device(x.device), ExitStack() as stack:
 
         def view(tensor: torch.Tensor | None) -> int | None:
             if tensor is None:
@@ -133,7 +135,7 @@ def npu_moe_gating_top_k(
         # Freed to torch's allocator on return, which hands it out again in stream order only.
         workspace = x.new_empty((workspace_size.value,), dtype=torch.uint8)
         # Taking the raw stream drains torch_npu's task queue, so the order of launches holds.
-        stream = torch.npu.current_stream(x.device).npu_stream
+        stream = torch_npu.npu.current_stream(x.device).npu_stream
         status = cann.launch(workspace.data_ptr() or None, workspace_size, executor, stream)
         cann.demand(status, "aclnnMoeGatingTopK")
     return y, expert_idx, norm_out

@@ -19,7 +19,7 @@ class Call(NamedTuple):
     """The arguments of one call, as the constraints see them."""
 
     x: torch.Tensor
-    bias: torch.Tensor | None
+    bias: Any  # a Tensor or None
     k: int
     k_group: int
     group_count: int
@@ -36,7 +36,7 @@ class Call(NamedTuple):
 
 
 class Constraint(NamedTuple):
-    """A rule that a call breaks if `broken` is true; `describe` then says which argument, which rule and which value."""
+    """A rule, broken by a call if `broken` is true; `describe` then says which argument, which rule, which value."""
 
     label: str
     error: type[Exception]
@@ -152,7 +152,7 @@ CONSTRAINTS = (
 # For each argument the accepted Python types, the rule in words, and the constraint that owns the argument.
 _INT = (int, torch.SymInt)
 _NUMBER = (float, int, torch.SymFloat, torch.SymInt)
-_TYPES = (
+_TYPES: tuple[tuple[str, Any, str, str], ...] = (
     ("x", torch.Tensor, "a Tensor", " (C1)"),
     ("bias", (torch.Tensor, type(None)), "a Tensor or None", " (C4)"),
     ("k", _INT, "an int", " (C9)"),

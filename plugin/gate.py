@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -42,10 +44,11 @@ class MoEGate(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(experts, hidden_size, dtype=torch.float32))
         nn.init.normal_(self.weight, std=hidden_size**-0.5)
+        self.e_score_correction_bias: torch.Tensor | None
         correction = torch.zeros(experts, dtype=torch.float32) if bias else None
         self.register_buffer("e_score_correction_bias", correction)
         self.k = k
-        self.gating = {
+        self.gating: dict[str, Any] = {
             "k_group": k_group,
             "group_count": group_count,
             "group_select_mode": group_select_mode,

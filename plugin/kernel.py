@@ -12,7 +12,7 @@ FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
 class Arguments(ctypes.Structure):
     """moe_gating_top_k_args, field by field. Strides are in elements; norm_out may be null."""
 
-    _fields_ = [
+    _fields_ = [  # noqa: RUF012  as ctypes wants it
         ("x", ctypes.c_void_p),
         ("x_row_stride", ctypes.c_int64),
         ("x_column_stride", ctypes.c_int64),

@@ -37,9 +37,14 @@ class Status:
     graph: str
 
     def __str__(self) -> str:
-        rows = (("operator", self.definition), ("CPU", self.cpu), ("NPU", self.npu))
-        rows += (("shapes", self.shape_inference), ("graph", self.graph))
-        return "\n".join(f"{name:9} {text}" for name, text in rows)
+        rows = {
+            "operator": self.definition,
+            "CPU": self.cpu,
+            "NPU": self.npu,
+            "shapes": self.shape_inference,
+            "graph": self.graph,
+        }
+        return "\n".join(f"{name:9} {text}" for name, text in rows.items())
 
 
 _libraries: list[torch.library.Library] = []  # a registration ends with its Library
@@ -123,7 +128,7 @@ def _register_npu(missing: str, ours: bool) -> str:
 
 
 def _serve_torch_npu_name() -> None:
-    """Let torch_npu.npu_moe_gating_top_k check the constraints as well: the device's answer to them is a bare 561002."""
+    """Let torch_npu.npu_moe_gating_top_k check the constraints too: the device answers a bare 561002 to them."""
     import torch_npu
 
     operator = getattr(torch.ops, NAMESPACE).npu_moe_gating_top_k

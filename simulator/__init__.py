@@ -115,16 +115,16 @@ def record() -> Iterator[list[Launch]]:
     """
     if _core is None:
         raise RuntimeError("nothing to record: the stand-in for CANN is not in use")
-    import torch
+    import torch_npu
 
     launches: list[Launch] = []
-    torch.npu.synchronize()
+    torch_npu.npu.synchronize()
     _core.host_cann_log_take()
     _core.host_cann_log_start()
     try:
         yield launches
     finally:
-        torch.npu.synchronize()
+        torch_npu.npu.synchronize()
         _core.host_cann_log_stop()
         launches.extend(map(_launch, _core.host_cann_log_take().decode().splitlines()))
 

@@ -105,20 +105,14 @@ def test_an_operation_that_is_not_implemented_names_itself(queue):
 
 
 def test_the_host_cannot_touch_device_memory():
-    result = start(
-        [
-            "-c",
-            LOAD
-            + "simulator.load()\nimport ctypes, torch, torch_npu\nx = torch.ones(4).npu()\nctypes.string_at(x.data_ptr(), 4)",
-        ]
-    )
+    code = "import ctypes, torch, torch_npu\nx = torch.ones(4).npu()\nctypes.string_at(x.data_ptr(), 4)"
+    result = start(["-c", LOAD + "simulator.load()\n" + code])
     assert result.returncode == -11  # the access faults
 
 
 def test_device_memory_is_not_zero_when_it_is_new():
-    code = LOAD + "simulator.load()\nimport torch, torch_npu\nprint(torch.empty(4, dtype=torch.uint8).npu())"
-    code = code.replace("torch.empty(4, dtype=torch.uint8).npu()", "torch.empty(4, dtype=torch.uint8, device='npu').cpu().tolist()")
-    assert run(code).splitlines()[-1] == "[165, 165, 165, 165]"
+    code = "import torch, torch_npu\nprint(torch.empty(4, dtype=torch.uint8, device='npu').cpu().tolist())"
+    assert run(LOAD + "simulator.load()\n" + code).splitlines()[-1] == "[165, 165, 165, 165]"
 
 
 def test_devices_are_apart_and_their_number_is_settable():

@@ -1,0 +1,34 @@
+"""What the README shows is true."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from cases import CASES
+from programs import ROOT, launch
+
+from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k
+
+USE, EQUIVALENT = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_lines_for_an_npu_run_as_they_are(tmp_path):
+    script = tmp_path / "use.py"
+    script.write_text(USE + "print(weights.shape, weights.device, experts.dtype)\n")
+    assert launch(script).endswith("torch.Size([16, 8]) npu:0 torch.int32\n")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_equivalent_formula_is_equivalent(case):
+    names = {"torch": torch}
+    exec(EQUIVALENT, names)
+    x, bias = case.inputs(torch.float32)
+    y, expert_idx, scores = names["npu_moe_gating_top_k"](x, case.k, bias=bias, **case.options)
+    bias = None if bias is None else bias.numpy()
+    expected = moe_gating_top_k(x.numpy(), case.k, bias=bias, **case.options)
+    choosing = {name: case.options.get(name, default) for name, default in
+                (("k_group", 1), ("group_count", 1), ("group_select_mode", 0))}  # fmt: skip
+    np.testing.assert_allclose(scores, expected[2], rtol=1e-6)
+    np.testing.assert_array_equal(expert_idx, choose_experts(scores.numpy(), case.k, bias, **choosing))
+    np.testing.assert_allclose(y, expected[0], rtol=1e-5)
