@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy
 import torch
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -150,8 +151,8 @@ CONSTRAINTS = (
 )
 
 # For each argument the accepted Python types, the rule in words, and the constraint that owns the argument.
-_INT = (int, torch.SymInt)
-_NUMBER = (float, int, torch.SymFloat, torch.SymInt)
+_INT = (int, numpy.integer, torch.SymInt)
+_NUMBER = (float, numpy.floating, torch.SymFloat, *_INT)
 _TYPES: tuple[tuple[str, Any, str, str], ...] = (
     ("x", torch.Tensor, "a Tensor", " (C1)"),
     ("bias", (torch.Tensor, type(None)), "a Tensor or None", " (C4)"),
@@ -161,7 +162,7 @@ _TYPES: tuple[tuple[str, Any, str, str], ...] = (
     ("group_select_mode", _INT, "an int", " (C10)"),
     ("renorm", _INT, "an int", " (C11)"),
     ("norm_type", _INT, "an int", " (C12)"),
-    ("out_flag", (bool, torch.SymBool), "a bool", ""),
+    ("out_flag", (bool, numpy.bool_, torch.SymBool), "a bool", ""),
     ("routed_scaling_factor", _NUMBER, "a number", ""),
     ("eps", _NUMBER, "a number", ""),
 )

@@ -120,11 +120,11 @@ def _register_npu(missing: str, ours: bool) -> str:
     direct = os.environ.get(DIRECT_ACLNN_VARIABLE, "0") not in ("", "0")
     if missing:
         return missing
-    cann = "host stand-in for CANN" if simulator.active() else "CANN"
+    cann = "the host stand-in for CANN" if simulator.active() else "CANN"
     if not (direct or ours or not _has_kernel("PrivateUse1")):
-        return f"torch_npu's kernel on the {cann}"
+        return f"torch_npu's kernel on {cann}"
     _library().impl(NAME, aclnn.npu_moe_gating_top_k, "PrivateUse1")
-    return f"direct aclnnMoeGatingTopK call on the {cann}"
+    return f"direct aclnnMoeGatingTopK call on {cann}"
 
 
 def _serve_torch_npu_name() -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy
 import pytest
 import torch
 import torch_npu
@@ -111,6 +112,14 @@ def test_parameters_by_position_are_C13(call, device):
 def test_other_parameters_have_types_too(option, message):
     with pytest.raises(TypeError, match=re.escape(message)):
         ascend_moe_gating.npu_moe_gating_top_k(torch.zeros(4, 256), 8, **option)
+
+
+def test_numbers_of_numpy_are_numbers():
+    x = torch.zeros(4, 256)
+    options = {"out_flag": numpy.True_, "routed_scaling_factor": numpy.float32(2), "eps": numpy.float64(0)}
+    y, expert_idx, _ = ascend_moe_gating.npu_moe_gating_top_k(x, numpy.int64(3), norm_type=numpy.int32(1), **options)
+    assert expert_idx.tolist() == [[0, 1, 2]] * 4
+    torch.testing.assert_close(y, torch.full((4, 3), 2 / 3))
 
 
 def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass():
