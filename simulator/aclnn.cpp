@@ -4,6 +4,7 @@
 
 #include "call.h"
 #include "export.h"
+#include "faults.h"
 #include "ops.h"
 #include "refuse.h"
 
@@ -112,6 +113,7 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
 template <class Describe>
 int FirstPhase(const char *name, uint64_t *workspace, Call **executor, const Describe &describe) {
   if (workspace == nullptr || executor == nullptr) return Fail(kNullPointer, std::string(name) + ": no place for the result");
+  if (const int status = FaultyCall((std::string(name) + "GetWorkspaceSize").c_str())) return status;
   auto *call = new Call(name);
   const int status = describe(*call);
   if (status != 0) {

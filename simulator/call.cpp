@@ -1,5 +1,6 @@
 #include "call.h"
 
+#include "faults.h"
 #include "memory.h"
 #include "refuse.h"
 #include "stream.h"
@@ -30,14 +31,15 @@ int Call::Resolve(const std::vector<Operand> &operands, Views *views) const {
     if (span == 0 || operand.on_host) continue;
     views->back()->data = Map(operand.view->data, span);
     if (views->back()->data == nullptr) {
-      return Fail(kInternal, name_ + ": the " + std::to_string(span) + " bytes of " + operand.name +
-                                 " are not in one live device allocation");
+      return Fail(kInternal, name_ + ": " + operand.name + " is " + Explain(operand.view->data, span));
     }
   }
   return 0;
 }
 
 int Call::Execute(int device, uint64_t stream) const {
+  if (const int status = FaultyRun(name_)) return status;
+  const Timer timer;
   Views inputs, outputs;
   int status = Resolve(inputs_, &inputs);
   if (status == 0) status = Resolve(outputs_, &outputs);
@@ -46,7 +48,7 @@ int Call::Execute(int device, uint64_t stream) const {
     host_cann::Launch launch{kind_, name_, {}, {}, attributes_, device, stream};
     for (const auto &operand : inputs_) if (operand.view) launch.inputs.emplace_back(operand.name, *operand.view);
     for (const auto &operand : outputs_) if (operand.view) launch.outputs.emplace_back(operand.name, *operand.view);
-    Log(launch);
+    Log(launch, timer);
   }
   return status;
 }
@@ -54,6 +56,7 @@ int Call::Execute(int device, uint64_t stream) const {
 int Call::Launch(void *stream_handle) {
   auto *stream = FindStream(stream_handle);
   if (stream == nullptr) return Fail(kInvalidParam, name_ + ": not a live stream");
+  if (const int status = FaultyCall(name_.c_str())) return status;
   stream->Enqueue([call = std::move(*this), device = stream->device(), id = stream->id()] { return call.Execute(device, id); });
   return 0;
 }

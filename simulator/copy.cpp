@@ -5,6 +5,7 @@
 
 #include "device.h"
 #include "export.h"
+#include "faults.h"
 #include "log.h"
 #include "memory.h"
 #include "refuse.h"
@@ -30,23 +31,30 @@ int Move(const char *call, void *to, const void *from, size_t bytes, int kind) {
   const auto *source = Side(from, bytes, from_device);
   auto *target = Side(to, bytes, to_device);
   if (source == nullptr || target == nullptr) {
-    const bool bad_device = source == nullptr ? from_device : to_device;
-    return Fail(kInvalidParam, std::string(call) + ": the " + (source == nullptr ? "source" : "destination") + " of " +
-                                   Bytes(bytes) + (bad_device ? " is not in one live device allocation"
-                                                              : " is device memory where host memory is meant"));
+    const void *bad = source == nullptr ? from : to;
+    const bool device_meant = source == nullptr ? from_device : to_device;
+    return Fail(kInvalidParam, std::string(call) + ": the " + (source == nullptr ? "source" : "destination") + " is " +
+                                   Explain(bad, bytes) + (device_meant ? "" : ", where host memory is meant"));
   }
   std::memmove(target, source, bytes);
   return 0;
 }
 
 int CheckCapacity(const char *call, size_t capacity, size_t bytes) {
+  if (const int status = FaultyCall(call)) return status;
   if (bytes <= capacity) return 0;
   return Fail(kInvalidParam, std::string(call) + ": " + Bytes(bytes) + " do not fit into " + Bytes(capacity));
 }
 
+Launch CopyLaunch(size_t bytes, int kind, int device, uint64_t stream) {
+  constexpr const char *kKinds[] = {"host to host", "host to device", "device to host", "device to device", "default"};
+  const std::string direction = kind >= 0 && kind <= kDefault ? kKinds[kind] : "unknown";
+  return {"copy", "aclrtMemcpyAsync", {}, {}, {{"bytes", Json(static_cast<int64_t>(bytes))}, {"direction", Json(direction)}}, device, stream};
+}
+
 int Fill(void *address, int value, size_t bytes) {
   auto *target = IsDevice(address) ? Map(address, bytes) : static_cast<uint8_t *>(address);
-  if (target == nullptr) return Fail(kInvalidParam, "aclrtMemset: " + Bytes(bytes) + " are not in one live allocation");
+  if (target == nullptr) return Fail(kInvalidParam, "aclrtMemset: the destination is " + Explain(address, bytes));
   std::memset(target, value, bytes);
   return 0;
 }
@@ -57,6 +65,7 @@ int Fill(void *address, int value, size_t bytes) {
 using namespace host_cann;  // NOLINT: the entry points are this file's other half
 
 EXPORT int aclrtMalloc(void **address, size_t bytes, int) {
+  if (const int status = FaultyCall("aclrtMalloc")) return status;
   const int device = CurrentDevice();
   if (device < 0) return Fail(kInvalidDevice, "aclrtMalloc: no device is set");
   *address = DeviceMalloc(device, bytes);
@@ -68,10 +77,11 @@ EXPORT int aclrtMalloc(void **address, size_t bytes, int) {
 EXPORT int aclrtMallocAlign32(void **address, size_t bytes, int policy) { return aclrtMalloc(address, bytes, policy); }
 
 EXPORT int aclrtFree(void *address) {
-  return DeviceFree(address) ? 0 : Fail(kInvalidParam, "aclrtFree: not an address that aclrtMalloc gave");
+  return DeviceFree(address) ? 0 : Fail(kInvalidParam, "aclrtFree: not an address that aclrtMalloc gave: " + Explain(address, 0));
 }
 
 EXPORT int aclrtMallocHost(void **address, size_t bytes) {
+  if (const int status = FaultyCall("aclrtMallocHost")) return status;
   *address = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
   return *address == nullptr ? Fail(kOutOfMemory, "aclrtMallocHost: no " + Bytes(bytes) + " of host memory") : 0;
 }
@@ -98,7 +108,13 @@ EXPORT int aclrtMemcpyAsync(void *to, size_t capacity, const void *from, size_t 
   if (status != 0) return status;
   auto *stream = FindStream(stream_handle);
   if (stream == nullptr) return Fail(kInvalidParam, "aclrtMemcpyAsync: not a live stream");
-  stream->Enqueue([=] { return Move("aclrtMemcpyAsync", to, from, bytes, kind); });
+  stream->Enqueue([=, device = stream->device(), id = stream->id()] {
+    if (const int status = FaultyRun("aclrtMemcpyAsync")) return status;
+    const Timer timer;
+    const int status = Move("aclrtMemcpyAsync", to, from, bytes, kind);
+    if (status == 0 && Logging()) Log(CopyLaunch(bytes, kind, device, id), timer);
+    return status;
+  });
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "device.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -9,6 +10,8 @@
 #include <vector>
 
 #include "export.h"
+#include "faults.h"
+#include "memory.h"
 #include "refuse.h"
 #include "stream.h"
 
@@ -63,6 +66,7 @@ std::vector<std::shared_ptr<Stream>> StreamsOf(int device) {
 
 int SynchronizeAll(const char *call, int64_t timeout_ms) {
   if (current_device < 0) return Fail(kNoContext, std::string(call) + ": no device is set");
+  if (const int status = FaultyCall(call)) return status;
   int first = 0;
   for (const auto &stream : StreamsOf(current_device)) {
     const int status = stream->Synchronize(timeout_ms);
@@ -72,6 +76,7 @@ int SynchronizeAll(const char *call, int64_t timeout_ms) {
 }
 
 int CreateStream(void **handle) {
+  if (const int status = FaultyCall("aclrtCreateStream")) return status;
   if (current_device < 0) return Fail(kNoContext, "aclrtCreateStream: no device is set");
   auto stream = std::make_shared<Stream>(current_device);
   *handle = stream.get();
@@ -102,7 +107,10 @@ int DeviceCount() {
   return count;
 }
 
-size_t DeviceMemory() { return size_t{16} << 30; }
+size_t DeviceMemory() {
+  const char *setting = std::getenv("ASCEND_MOE_GATING_SIMULATOR_MEMORY");
+  return setting == nullptr ? size_t{16} << 30 : std::strtoull(setting, nullptr, 10);
+}
 
 int CurrentDevice() { return current_device; }
 
@@ -118,8 +126,18 @@ Stream *FindStream(void *handle) { return Lookup(handle).get(); }
 
 using namespace host_cann;  // NOLINT: the entry points are this file's other half
 
-EXPORT int aclInit(const char *) { return 0; }
-EXPORT int aclFinalize() { return 0; }
+EXPORT int aclInit(const char *) {
+  ExplainAccessFaults();
+  return 0;
+}
+// torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten.
+EXPORT int aclFinalize() {
+  if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr) return 0;
+  for (const auto &[device, address, bytes] : Allocations()) {
+    std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address, device);
+  }
+  return 0;
+}
 
 EXPORT int aclrtGetDeviceCount(uint32_t *count) {
   *count = static_cast<uint32_t>(DeviceCount());
@@ -170,6 +188,7 @@ EXPORT int aclrtDestroyStream(void *stream) { return DestroyStream("aclrtDestroy
 EXPORT int aclrtDestroyStreamForce(void *stream) { return DestroyStream("aclrtDestroyStreamForce", stream); }
 
 EXPORT int aclrtSynchronizeStreamWithTimeout(void *handle, int32_t timeout_ms) {
+  if (const int status = FaultyCall("aclrtSynchronizeStream")) return status;
   const auto stream = Lookup(handle);
   return stream == nullptr ? BadStream("aclrtSynchronizeStream") : stream->Synchronize(timeout_ms);
 }

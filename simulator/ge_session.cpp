@@ -2,6 +2,7 @@
 #include <map>
 #include <mutex>
 
+#include "faults.h"
 #include "ge_api.h"
 #include "model.h"
 #include "node_types.h"
@@ -200,6 +201,7 @@ Session::~Session() {
 
 Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &) {
   if (graph.impl_ == nullptr) return Unknown(id, "loaded");
+  if (const int status = host_cann::FaultyCall("ge::AddGraph")) return static_cast<Status>(status);
   for (const auto &node : graph.impl_->model->nodes) {
     if (const int status = host_cann::CheckNode(node)) return static_cast<Status>(status);
   }
@@ -212,6 +214,7 @@ Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &) {
 Status Session::CompileGraph(uint32_t id) {
   const auto graph = Find(session_id_, id);
   if (graph.model == nullptr) return Unknown(id, "added");
+  if (const int status = host_cann::FaultyCall("ge::CompileGraph")) return static_cast<Status>(status);
   std::vector<host_cann::Feed> feeds;
   host_cann::Plan plan;
   int status = host_cann::kNeedsValue;
@@ -248,6 +251,7 @@ Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream_handle, const 
   if (graph.summary == nullptr) return Unknown(id, "compiled");
   auto *stream = host_cann::FindStream(stream_handle);
   if (stream == nullptr) return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph is run on what is not a live stream"));
+  if (const int status = host_cann::FaultyCall("ge::RunGraphWithStreamAsync")) return static_cast<Status>(status);
   std::vector<host_cann::Feed> feeds;
   for (const auto &input : inputs) feeds.push_back(FeedOf(input));
   Results results(stream_handle, &outputs);

@@ -1,6 +1,7 @@
 #include "log.h"
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <mutex>
@@ -17,6 +18,12 @@ std::string &Lines() {
   return lines;
 }
 
+std::string Micro(double microseconds) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.3f", microseconds);
+  return text;
+}
+
 std::string Tensors(const std::vector<std::pair<std::string, View>> &tensors) {
   std::string text = "{";
   for (const auto &[name, view] : tensors) {
@@ -31,9 +38,15 @@ std::string Tensors(const std::vector<std::pair<std::string, View>> &tensors) {
 
 bool Logging() { return logging.load(std::memory_order_relaxed); }
 
-void Log(const Launch &launch) {
+double Timer::Now() {
+  using Clock = std::chrono::steady_clock;
+  return std::chrono::duration<double, std::micro>(Clock::now().time_since_epoch()).count();
+}
+
+void Log(const Launch &launch, const Timer &timer) {
   std::string line = "{\"kind\": " + Json(std::string(launch.kind)) + ", \"name\": " + Json(launch.name) +
                      ", \"device\": " + std::to_string(launch.device) + ", \"stream\": " + std::to_string(launch.stream) +
+                     ", \"start\": " + Micro(timer.start()) + ", \"duration\": " + Micro(timer.elapsed()) +
                      ", \"inputs\": " + Tensors(launch.inputs) + ", \"outputs\": " + Tensors(launch.outputs) + ", \"attributes\": {";
   for (size_t i = 0; i < launch.attributes.size(); ++i) {
     line += (i == 0 ? "" : ", ") + Json(launch.attributes[i].first) + ": " + launch.attributes[i].second;

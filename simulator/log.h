@@ -19,8 +19,18 @@ struct Launch {
   uint64_t stream = 0;
 };
 
+class Timer {                          // of one launch, in microseconds of one clock for the process
+ public:
+  double start() const { return start_; }
+  double elapsed() const { return Now() - start_; }
+
+ private:
+  static double Now();
+  double start_ = Now();
+};
+
 bool Logging();                        // false costs one relaxed load per launch
-void Log(const Launch &launch);        // called on the stream's worker, in execution order
+void Log(const Launch &launch, const Timer &timer);  // called on the stream's worker, in execution order
 
 std::string Json(const std::string &text);  // quoted and escaped
 std::string Json(bool value);

@@ -2,26 +2,31 @@
 
 #include <sys/mman.h>
 
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <mutex>
 
 #include "device.h"
+#include "export.h"
 
 namespace host_cann {
 namespace {
 
 constexpr size_t kAlign = 512;
-constexpr int kUninitialised = 0xA5;   // fresh device memory is not zero
+constexpr int kFresh = 0xA5;           // new memory is not zero
+constexpr int kFreed = 0xDD;           // and freed memory is not what it was
 
 // Two ranges of the same length: addresses from `device` are handed out and cannot be touched, the bytes lie at the
 // same offset from `host`.
 struct Arena {
   uint8_t *device = nullptr, *host = nullptr;
   size_t bytes = 0, used = 0;
-  std::map<size_t, size_t> live;       // offset -> length
+  std::map<size_t, size_t> live, freed;  // offset -> length asked for
   std::mutex mutex;
 };
+
+size_t Padded(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
 uint8_t *Reserve(size_t bytes, int protection) {
   void *range = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -41,13 +46,19 @@ Arena &ArenaOf(int device) {
   return arenas[device];
 }
 
-Arena *ArenaAt(const void *address) {
+int DeviceOf(const void *address) {
   const auto *at = static_cast<const uint8_t *>(address);
   for (int i = 0; i < DeviceCount(); ++i) {
-    auto &arena = ArenaOf(i);
-    if (arena.device != nullptr && at >= arena.device && at < arena.device + arena.bytes) return &arena;
+    const auto &arena = ArenaOf(i);
+    if (arena.device != nullptr && at >= arena.device && at < arena.device + arena.bytes) return i;
   }
-  return nullptr;
+  return -1;
+}
+
+// The entry that begins at or before `offset`, or end().
+std::map<size_t, size_t>::const_iterator Before(const std::map<size_t, size_t> &entries, size_t offset) {
+  const auto after = entries.upper_bound(offset);
+  return after == entries.begin() ? entries.end() : std::prev(after);
 }
 
 // The first gap between live allocations that is long enough.
@@ -55,10 +66,16 @@ bool FindGap(const Arena &arena, size_t bytes, size_t *offset) {
   size_t end = 0;
   for (const auto &[start, length] : arena.live) {
     if (start - end >= bytes) break;
-    end = start + length;
+    end = start + Padded(length);
   }
   *offset = end;
   return arena.bytes - end >= bytes;
+}
+
+void ForgetFreed(Arena *arena, size_t begin, size_t end) {
+  auto entry = Before(arena->freed, begin);
+  if (entry == arena->freed.end() || entry->first + Padded(entry->second) <= begin) entry = arena->freed.lower_bound(begin);
+  while (entry != arena->freed.end() && entry->first < end) entry = arena->freed.erase(entry);
 }
 
 }  // namespace
@@ -66,31 +83,32 @@ bool FindGap(const Arena &arena, size_t bytes, size_t *offset) {
 void *DeviceMalloc(int device, size_t bytes) {
   auto &arena = ArenaOf(device);
   const std::lock_guard<std::mutex> lock(arena.mutex);
-  if (arena.device == nullptr || arena.host == nullptr || bytes > arena.bytes) return nullptr;
-  const size_t length = (bytes + kAlign - 1) / kAlign * kAlign;
+  const size_t length = Padded(bytes);
   size_t offset = 0;
-  if (length == 0 || !FindGap(arena, length, &offset)) return nullptr;
-  std::memset(arena.host + offset, kUninitialised, length);
-  arena.live.emplace(offset, length);
+  if (arena.device == nullptr || arena.host == nullptr || bytes == 0 || length > arena.bytes) return nullptr;
+  if (!FindGap(arena, length, &offset)) return nullptr;
+  std::memset(arena.host + offset, kFresh, length);
+  ForgetFreed(&arena, offset, offset + length);
+  arena.live.emplace(offset, bytes);
   arena.used += length;
   return arena.device + offset;
 }
 
 bool DeviceFree(void *address) {
-  auto *arena = ArenaAt(address);
-  if (arena == nullptr) return false;
-  const std::lock_guard<std::mutex> lock(arena->mutex);
-  const auto found = arena->live.find(static_cast<size_t>(static_cast<uint8_t *>(address) - arena->device));
-  if (found == arena->live.end()) return false;
-  const auto page_start = (found->first + 4095) / 4096 * 4096;
-  const auto page_end = (found->first + found->second) / 4096 * 4096;
-  if (page_end > page_start) madvise(arena->host + page_start, page_end - page_start, MADV_DONTNEED);
-  arena->used -= found->second;
-  arena->live.erase(found);
+  const int device = DeviceOf(address);
+  if (device < 0) return false;
+  auto &arena = ArenaOf(device);
+  const std::lock_guard<std::mutex> lock(arena.mutex);
+  const auto found = arena.live.find(static_cast<size_t>(static_cast<uint8_t *>(address) - arena.device));
+  if (found == arena.live.end()) return false;
+  std::memset(arena.host + found->first, kFreed, Padded(found->second));
+  arena.used -= Padded(found->second);
+  arena.freed.insert_or_assign(found->first, found->second);
+  arena.live.erase(found);
   return true;
 }
 
-bool IsDevice(const void *address) { return ArenaAt(address) != nullptr; }
+bool IsDevice(const void *address) { return DeviceOf(address) >= 0; }
 
 size_t DeviceFreeBytes(int device) {
   auto &arena = ArenaOf(device);
@@ -101,14 +119,61 @@ size_t DeviceFreeBytes(int device) {
 size_t DeviceTotalBytes(int device) { return ArenaOf(device).bytes; }
 
 uint8_t *Map(const void *address, size_t bytes) {
-  auto *arena = ArenaAt(address);
-  if (arena == nullptr) return nullptr;
-  const auto offset = static_cast<size_t>(static_cast<const uint8_t *>(address) - arena->device);
-  const std::lock_guard<std::mutex> lock(arena->mutex);
-  auto after = arena->live.upper_bound(offset);
-  if (after == arena->live.begin()) return nullptr;
-  const auto &[start, length] = *std::prev(after);
-  return offset + bytes <= start + length ? arena->host + offset : nullptr;
+  const int device = DeviceOf(address);
+  if (device < 0) return nullptr;
+  auto &arena = ArenaOf(device);
+  const auto offset = static_cast<size_t>(static_cast<const uint8_t *>(address) - arena.device);
+  const std::lock_guard<std::mutex> lock(arena.mutex);
+  const auto entry = Before(arena.live, offset);
+  if (entry == arena.live.end()) return nullptr;
+  return offset + bytes <= entry->first + entry->second ? arena.host + offset : nullptr;
+}
+
+std::string Explain(const void *address, size_t bytes) {
+  const int device = DeviceOf(address);
+  char text[200];
+  if (device < 0) {
+    std::snprintf(text, sizeof text, "%zu bytes at %p, which is not device memory", bytes, address);
+    return text;
+  }
+  auto &arena = ArenaOf(device);
+  const auto offset = static_cast<size_t>(static_cast<const uint8_t *>(address) - arena.device);
+  const std::lock_guard<std::mutex> lock(arena.mutex);
+  const auto within = [offset](const auto &entries, auto entry) {
+    return entry != entries.end() && offset < entry->first + Padded(entry->second);
+  };
+  const auto live = Before(arena.live, offset), freed = Before(arena.freed, offset);
+  if (within(arena.live, live)) {
+    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into an allocation of %zu bytes on device %d", bytes, address,
+                  offset - live->first, live->second, device);
+  } else if (within(arena.freed, freed)) {
+    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into a freed allocation of %zu bytes on device %d", bytes,
+                  address, offset - freed->first, freed->second, device);
+  } else {
+    std::snprintf(text, sizeof text, "%zu bytes at %p, memory of device %d that is not allocated", bytes, address, device);
+  }
+  return text;
+}
+
+std::vector<Allocation> Allocations() {
+  std::vector<Allocation> all;
+  for (int i = 0; i < DeviceCount(); ++i) {
+    auto &arena = ArenaOf(i);
+    const std::lock_guard<std::mutex> lock(arena.mutex);
+    for (const auto &[offset, length] : arena.live) all.push_back({i, arena.device + offset, length});
+  }
+  return all;
 }
 
 }  // namespace host_cann
+
+// "device address bytes" per live allocation; valid until the calling thread calls again.
+EXPORT const char *host_cann_allocations() {
+  thread_local std::string lines;
+  lines.clear();
+  for (const auto &allocation : host_cann::Allocations()) {
+    const auto address = reinterpret_cast<uintptr_t>(allocation.address);
+    lines += std::to_string(allocation.device) + " " + std::to_string(address) + " " + std::to_string(allocation.bytes) + "\n";
+  }
+  return lines.c_str();
+}

@@ -38,9 +38,6 @@ REFUSE(aclrtReleaseMemAddress)
 REFUSE(aclrtReserveMemAddress)
 REFUSE(aclrtUnmapMem)
 
-// Host callbacks
-REFUSE(aclrtProcessReport)
-
 // Channels from the device to the host (the Print operator)
 REFUSE_POINTER(acltdtCreateChannelWithCapacity)
 REFUSE_POINTER(acltdtCreateDataset)

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <utility>
 
 #include "device.h"
 #include "refuse.h"
@@ -42,9 +43,7 @@ int Stream::Synchronize(int64_t timeout_ms) {
   } else if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), done)) {
     return Fail(kTimeout, "stream " + std::to_string(id_) + " did not finish within " + std::to_string(timeout_ms) + " ms");
   }
-  const int failure = failure_;
-  failure_ = 0;
-  return failure;
+  return failure_ == 0 ? 0 : Fail(std::exchange(failure_, 0), reason_);
 }
 
 bool Stream::Idle() {
@@ -66,9 +65,8 @@ void Stream::Work() {
     lock.lock();
     if (status != 0 && failure_ == 0) {
       failure_ = status;
-      // The synchronisation that reports the code may be far away and leave the reason out.
-      std::fprintf(stderr, "host stand-in for CANN: stream %llu failed with %d: %s\n",
-                   static_cast<unsigned long long>(id_), status, LastError().c_str());
+      reason_ = "stream " + std::to_string(id_) + " failed with " + std::to_string(status) + ": " + LastError();
+      std::fprintf(stderr, "host stand-in for CANN: %s\n", reason_.c_str());  // torch_npu's exception may leave it out
     }
     if (--pending_ == 0) idle_.notify_all();
   }

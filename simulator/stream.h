@@ -37,6 +37,7 @@ class Stream {
   std::deque<Task> queue_;
   size_t pending_ = 0;                 // queued and running: a popped task is not yet done
   int failure_ = 0;
+  std::string reason_;                 // of the failure; the synchronisation that reports it may be far away
   bool stop_ = false;
   std::thread worker_;
 };
