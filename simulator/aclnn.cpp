@@ -34,22 +34,19 @@ int InplaceCopy(Call &call, Out self, In source) {
   return 0;
 }
 
-int FillWith(Call &call, Out self, double value) {
+int Filled(Call &call, Out self, double value) {
   if (self == nullptr) return call.NullPointer("selfRef");
   call.Out("selfRef", self);
-  call.run = [value](const Views &, const Views &out) {
-    View one = Contiguous(reinterpret_cast<uint8_t *>(const_cast<double *>(&value)), DType::kDouble, {});
-    return Copy(one, *out[0]), 0;
-  };
+  call.run = [value](const Views &, const Views &out) { return FillWith(value, *out[0]), 0; };
   return 0;
 }
 
-int InplaceZero(Call &call, Out self) { return FillWith(call, self, 0.0); }
+int InplaceZero(Call &call, Out self) { return Filled(call, self, 0.0); }
 
 int InplaceFillScalar(Call &call, Out self, Value value) {
   if (value == nullptr) return call.NullPointer("value");
   call.Attribute("value", value->value);
-  return FillWith(call, self, value->value);
+  return Filled(call, self, value->value);
 }
 
 // The last argument chooses the cube unit's precision; the host always accumulates in float32.

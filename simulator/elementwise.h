@@ -92,7 +92,7 @@ FUNCTION(LogicalNot, (T x), x == 0)
 FUNCTION(Neg, (T x), -x)
 FUNCTION(Abs, (T x), x < 0 ? -x : x)
 FUNCTION(Exp, (T x), std::exp(x))
-FUNCTION(Log, (T x), std::log(x))
+FUNCTION(Ln, (T x), std::log(x))
 FUNCTION(Sqrt, (T x), std::sqrt(x))
 FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
 #undef FUNCTION

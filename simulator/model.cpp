@@ -179,6 +179,11 @@ float Node::Real(const char *attribute, float otherwise) const {
   return found == attributes.end() ? otherwise : found->second.real;
 }
 
+std::vector<int64_t> Node::Integers(const char *attribute) const {
+  const auto found = attributes.find(attribute);
+  return found == attributes.end() ? std::vector<int64_t>{} : found->second.integers;
+}
+
 std::shared_ptr<Model> ParseModel(const void *bytes, size_t size) {
   std::vector<RawNode> raw;
   Wire model(static_cast<const char *>(bytes), size);

@@ -34,6 +34,7 @@ struct Node {
 
   int64_t Integer(const char *attribute, int64_t otherwise = 0) const;
   float Real(const char *attribute, float otherwise) const;
+  std::vector<int64_t> Integers(const char *attribute) const;  // empty without the attribute
 };
 
 struct Model {

@@ -1,233 +1,82 @@
 #include "node_types.h"
 
 #include <algorithm>
-#include <cstring>
 #include <sstream>
 
-#include "elementwise.h"
+#include "nodes.h"
 #include "ops.h"
-#include "reduce.h"
 #include "refuse.h"
 
 namespace host_cann {
 namespace {
 
-int Cast(NodeCall &call) {
-  call.Out(static_cast<DType>(call.node.Integer("dst_type")), call.In(0).sizes);
-  if (ElementSize(call.outputs[0].dtype) == 0) return call.Invalid("dst_type is not a dtype that the stand-in knows");
-  call.run = [](const Views &in, const Views &out) { return Copy(*in[0], *out[0]), 0; };
-  return 0;
-}
-
-template <class Function>
-int OfOne(NodeCall &call) {
-  call.Out(call.In(0).dtype, call.In(0).sizes);
-  call.run = [](const Views &in, const Views &out) { return Unary<Function>(*in[0], *out[0]), 0; };
-  return 0;
-}
-
-template <class Function>
-int OfTwoTo(NodeCall &call, DType dtype) {
-  std::vector<int64_t> sizes;
-  if (call.In(0).dtype != call.In(1).dtype) return call.Invalid("the inputs have two dtypes");
-  if (!BroadcastSizes(call.In(0), call.In(1), &sizes)) return call.Invalid("the sizes of the inputs do not fit");
-  call.Out(dtype, sizes);
-  call.run = [](const Views &in, const Views &out) { return Binary<Function>(*in[0], *in[1], *out[0]), 0; };
-  return 0;
-}
-
-template <class Function>
-int OfTwo(NodeCall &call) { return OfTwoTo<Function>(call, call.In(0).dtype); }
-
-template <class Function>
-int Compare(NodeCall &call) { return OfTwoTo<Function>(call, DType::kBool); }
-
-// The same elements in the same order under other sizes.
-int Resized(NodeCall &call, const std::vector<int64_t> &sizes) {
-  if (Count(sizes) != call.In(0).count()) return call.Invalid("the sizes hold another number of elements");
-  call.Out(call.In(0).dtype, sizes);
-  call.run = [](const Views &in, const Views &out) {
-    View source = *in[0];
-    if (source.count() > 0) std::memcpy(out[0]->data, source.data, static_cast<size_t>(source.count() * ElementSize(source.dtype)));
-    return 0;
-  };
-  return 0;
-}
-
-int Identity(NodeCall &call) { return Resized(call, call.In(0).sizes); }
-
-int Reshape(NodeCall &call) {
-  std::vector<int64_t> sizes;
-  if (const int status = call.Integers(1, &sizes)) return status;
-  int64_t rest = 1;
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] == 0 && i < call.In(0).sizes.size()) sizes[i] = call.In(0).sizes[i];
-    if (sizes[i] >= 0) rest *= sizes[i];
-  }
-  for (auto &size : sizes) {
-    if (size == -1) size = rest == 0 ? 0 : call.In(0).count() / rest;
-  }
-  return Resized(call, sizes);
-}
-
-int Transpose(NodeCall &call) {
-  std::vector<int64_t> order, sizes;
-  if (const int status = call.Integers(1, &order)) return status;
-  const auto rank = static_cast<int64_t>(call.In(0).sizes.size());
-  if (static_cast<int64_t>(order.size()) != rank) return call.Invalid("perm does not have one entry per dimension");
-  for (const auto axis : order) {
-    if (axis < 0 || axis >= rank) return call.Invalid("perm names a dimension that x does not have");
-    sizes.push_back(call.In(0).sizes[static_cast<size_t>(axis)]);
-  }
-  call.Out(call.In(0).dtype, sizes);
-  call.run = [order](const Views &in, const Views &out) {
-    View turned = *out[0];
-    turned.strides.clear();
-    for (const auto axis : order) turned.strides.push_back(in[0]->strides[static_cast<size_t>(axis)]);
-    turned.data = in[0]->data;
-    turned.dtype = in[0]->dtype;
-    return Copy(turned, *out[0]), 0;
-  };
-  return 0;
-}
-
-// Tensors of one shape as the slices of one new dimension.
-int Pack(NodeCall &call) {
-  auto sizes = call.In(0).sizes;
-  const auto rank = static_cast<int64_t>(sizes.size());
-  const int64_t axis = call.node.Integer("axis") < 0 ? call.node.Integer("axis") + rank + 1 : call.node.Integer("axis");
-  if (axis < 0 || axis > rank) return call.Invalid("axis is not a dimension of the result");
-  for (const auto &input : call.inputs) {
-    if (input->sizes != sizes || input->dtype != call.In(0).dtype) return call.Invalid("the inputs differ in shape or dtype");
-  }
-  sizes.insert(sizes.begin() + axis, static_cast<int64_t>(call.inputs.size()));
-  call.Out(call.In(0).dtype, sizes);
-  call.run = [axis](const Views &in, const Views &out) {
-    View slice = *out[0];
-    const int64_t step = slice.strides[static_cast<size_t>(axis)] * ElementSize(slice.dtype);
-    slice.sizes.erase(slice.sizes.begin() + axis);
-    slice.strides.erase(slice.strides.begin() + axis);
-    for (const auto &input : in) {
-      Copy(*input, slice);
-      slice.data += step;
-    }
-    return 0;
-  };
-  return 0;
-}
-
-View Transposed(View matrix, bool transpose) {
-  const size_t rank = matrix.sizes.size();
-  if (transpose) {
-    std::swap(matrix.sizes[rank - 2], matrix.sizes[rank - 1]);
-    std::swap(matrix.strides[rank - 2], matrix.strides[rank - 1]);
-  }
-  return matrix;
-}
-
-View Batches(View matrices) {
-  matrices.sizes.resize(matrices.sizes.size() - 2);
-  return matrices;
-}
-
-int MatrixProduct(NodeCall &call) {
-  if (call.In(0).sizes.size() < 2 || call.In(1).sizes.size() < 2) return call.Invalid("an input is not a matrix");
-  if (call.Has(3)) return call.Invalid("offset_w is not implemented");
-  const bool first = call.node.Integer("transpose_x1") + call.node.Integer("adj_x1") != 0;
-  const bool second = call.node.Integer("transpose_x2") + call.node.Integer("adj_x2") != 0;
-  const View a = Transposed(call.In(0), first), b = Transposed(call.In(1), second);
-  const int64_t rows = a.sizes[a.sizes.size() - 2], columns = b.sizes.back();
-  std::vector<int64_t> sizes;
-  if (a.sizes.back() != b.sizes[b.sizes.size() - 2]) return call.Invalid("the inner sizes differ");
-  if (!BroadcastSizes(Batches(a), Batches(b), &sizes)) return call.Invalid("the batches do not fit");
-  if (call.Has(2) && call.In(2).sizes != std::vector<int64_t>{columns}) return call.Invalid("the bias does not have one value per column");
-  sizes.insert(sizes.end(), {rows, columns});
-  call.Out(a.dtype, sizes);
-  call.run = [first, second](const Views &in, const Views &out) {
-    const View *bias = in.size() > 2 && in[2] ? &*in[2] : nullptr;
-    return MatMul(Transposed(*in[0], first), Transposed(*in[1], second), bias, *out[0]), 0;
-  };
-  return 0;
-}
-
-template <class Function>
-int ReduceTo(NodeCall &call) {
-  std::vector<int64_t> axes;
-  std::vector<bool> reduced;
-  if (const int status = call.Integers(1, &axes)) return status;
-  if (!ReducedDimensions(call.In(0).sizes.size(), axes, &reduced)) return call.Invalid("axes names a dimension that x does not have");
-  call.Out(call.In(0).dtype, ReducedSizes(call.In(0).sizes, reduced, call.node.Integer("keep_dims") != 0));
-  call.run = [reduced](const Views &in, const Views &out) { return Reduce<Function>(*in[0], reduced, *out[0]), 0; };
-  return 0;
-}
-
-int Shape(NodeCall &call) {
-  const auto sizes = call.In(0).sizes;
-  call.Out(static_cast<DType>(call.node.Integer("dtype", static_cast<int64_t>(DType::kInt32))), {static_cast<int64_t>(sizes.size())});
-  call.sizes_suffice = true;
-  call.run = [sizes](const Views &, const Views &out) {
-    return Copy(Contiguous(reinterpret_cast<uint8_t *>(const_cast<int64_t *>(sizes.data())), DType::kInt64, out[0]->sizes), *out[0]), 0;
-  };
-  return 0;
-}
-
-int MoeGatingTopK(NodeCall &call) {
-  const auto &node = call.node;
-  const auto dtype = call.In(0).dtype;
-  const View *bias = call.Has(1) ? &call.In(1) : nullptr;
-  if (dtype != DType::kFloat && dtype != DType::kHalf && dtype != DType::kBFloat16) {
-    return call.Invalid(std::string("x is ") + DTypeName(dtype));
-  }
-  if (bias != nullptr && bias->dtype != dtype) return call.Invalid("bias does not have the dtype of x");
-  const Gating gating{node.Integer("k"),         node.Integer("k_group", 1),
-                      node.Integer("group_count", 1), node.Integer("group_select_mode"),
-                      node.Integer("renorm"),    node.Integer("norm_type"),
-                      node.Integer("out_flag") != 0, node.Real("routed_scaling_factor", 1.0F),
-                      node.Real("eps", 1e-20F)};
-  const auto refusal = GatingRefusal(gating, call.In(0), bias);
-  if (!refusal.empty()) return call.Invalid(refusal);
-  const int64_t tokens = call.In(0).sizes[0];
-  call.Out(dtype, {tokens, gating.k});
-  call.Out(DType::kInt32, {tokens, gating.k});
-  call.Out(DType::kFloat, call.In(0).sizes);
-  call.run = [gating](const Views &in, const Views &out) {
-    const View *given = in.size() > 1 && in[1] ? &*in[1] : nullptr;
-    return GatingTopK(gating, *in[0], given, *out[0], *out[1], *out[2]);
-  };
-  return 0;
-}
+using namespace nodes;  // NOLINT: this is their table
 
 constexpr NodeType kNodeTypes[] = {
     {"Data", "", "index!", "y", nullptr},
     {"Const", "", "value!", "", nullptr},
     {"NetOutput", "input*", "", "", nullptr},
+    {"Abs", "x", "", "y", OfOne<Abs>},
     {"Add", "x1 x2", "", "y", OfTwo<Add>},
+    {"ArgMaxWithValue", "x", "dimension! keep_dims", "indice values", ArgMaxWithValue},
     {"BatchMatMul", "x1 x2", "adj_x1 adj_x2", "y", MatrixProduct},
+    {"BroadcastTo", "x shape", "", "y", BroadcastTo},
     {"Cast", "x", "dst_type! truncate", "y", Cast},
+    {"ConcatD", "x*", "concat_dim! N", "y", ConcatD},
+    {"ConcatV2", "x*", "N", "y", ConcatV2},
     {"Div", "x1 x2", "", "y", OfTwo<Div>},
     {"Equal", "x1 x2", "", "y", Compare<Equal>},
+    {"Exp", "x", "base scale shift", "y", OfOne<Exp>},
+    {"ExpandDims", "x axis", "", "y", ExpandDims},
+    {"Fill", "dims value", "", "y", Fill},
     {"FloorDiv", "x1 x2", "", "y", OfTwo<FloorDiv>},
+    {"Gather", "x indices", "validate_indices batch_dims is_preprocessed negative_index_support", "y", Gather},
+    {"GatherElements", "x index", "dim", "y", GatherElements},
+    {"GatherV2", "x indices axis", "batch_dims is_preprocessed negative_index_support", "y", GatherV2},
     {"Greater", "x1 x2", "", "y", Compare<Greater>},
     {"GreaterEqual", "x1 x2", "", "y", Compare<GreaterEqual>},
     {"Identity", "x", "", "y", Identity},
     {"Less", "x1 x2", "", "y", Compare<Less>},
     {"LessEqual", "x1 x2", "", "y", Compare<LessEqual>},
+    {"Log", "x", "base scale shift", "y", OfOne<Ln>},
+    {"LogicalAnd", "x1 x2", "", "y", Compare<LogicalAnd>},
+    {"LogicalNot", "x", "", "y", OfOne<LogicalNot>},
+    {"LogicalOr", "x1 x2", "", "y", Compare<LogicalOr>},
+    {"MaskedFill", "x mask value", "", "y", MaskedFill},
     {"MatMul", "x1 x2 bias?", "transpose_x1 transpose_x2", "y", MatrixProduct},
     {"MatMulV2", "x1 x2 bias? offset_w?", "transpose_x1 transpose_x2 offset_x", "y", MatrixProduct},
+    {"Maximum", "x1 x2", "", "y", OfTwo<Maximum>},
+    {"Minimum", "x1 x2", "", "y", OfTwo<Minimum>},
     {"Mod", "x1 x2", "", "y", OfTwo<Mod>},
     {"MoeGatingTopK", "x bias?",
-     "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
-     MoeGatingTopK},
+     "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out", MoeGatingTopK},
     {"Mul", "x1 x2", "", "y", OfTwo<Mul>},
     {"Neg", "x", "", "y", OfOne<Neg>},
     {"NotEqual", "x1 x2", "", "y", Compare<NotEqual>},
+    {"OnesLike", "x", "", "y", OnesLike},
     {"Pack", "x*", "N! axis", "y", Pack},
     {"RealDiv", "x1 x2", "", "y", OfTwo<Div>},
+    {"ReduceMax", "x axes", "keep_dims", "y", ReduceTo<Max>},
+    {"ReduceMin", "x axes", "keep_dims", "y", ReduceTo<Min>},
+    {"ReduceProd", "x axes", "keep_dims", "y", ReduceTo<Prod>},
     {"ReduceSum", "x axes", "keep_dims", "y", ReduceTo<Sum>},
     {"Reshape", "x shape", "axis num_axes", "y", Reshape},
+    {"ScatterElements", "data indices updates", "axis reduction", "y", ScatterElements},
+    {"Select", "condition x1 x2", "", "y", Select},
+    {"SelectV2", "condition then else", "", "result", Select},
     {"Shape", "x", "dtype", "y", Shape},
+    {"Sigmoid", "x", "", "y", OfOne<Sigmoid>},
+    {"SoftmaxV2", "x", "axes half_to_float", "y", SoftmaxV2},
+    {"Sort", "x", "axis descending stable", "y1 y2", Sort},
+    {"Sqrt", "x", "", "y", OfOne<Sqrt>},
+    {"Squeeze", "x", "axis", "y", Squeeze},
+    {"StridedSlice", "x begin end strides",
+     "begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask", "y", StridedSlice},
     {"Sub", "x1 x2", "", "y", OfTwo<Sub>},
+    {"TopKV2", "x k", "sorted dim largest indices_dtype sort_policy", "values indices", TopKV2},
     {"Transpose", "x perm", "", "y", Transpose},
+    {"Unsqueeze", "x", "axes", "y", Unsqueeze},
+    {"ZerosLike", "x", "", "y", ZerosLike},
 };
 
 int Refused(const Node &node, const std::string &why) {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "elementwise.h"
+#include "indexing.h"
 
 #include "../kernels/half.h"
 #include "../kernels/moe_gating_top_k.h"
@@ -121,6 +122,26 @@ void Copy(const View &from, const View &to) {
   const View wide = Broadcast(from, to.sizes);
   WithElement(from.dtype, [&](auto source) {
     WithElement(to.dtype, [&](auto target) { CopyAs<decltype(source), decltype(target)>(wide, to); });
+  });
+}
+
+void FillWith(double value, const View &to) {
+  Copy(Contiguous(reinterpret_cast<uint8_t *>(&value), DType::kDouble, {}), to);
+}
+
+void Softmax(const View &x, int64_t dim, const View &y) {
+  const View rows = RowsAlong(x, dim), out = RowsAlong(y, dim);
+  const auto length = rows.sizes.back();
+  WithArithmetic(ArithmeticOf(y.dtype), [&](auto zero) {
+    using T = decltype(zero);
+    auto values = Values<T>(rows, rows.sizes);
+    for (auto row = values.begin(); row != values.end(); row += length) {
+      const T maximum = *std::max_element(row, row + length);
+      double total = 0;
+      for (auto value = row; value != row + length; ++value) total += *value = static_cast<T>(std::exp(*value - maximum));
+      for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
+    }
+    Copy(Over(&values, rows.sizes), out);
   });
 }
 

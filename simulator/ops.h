@@ -14,6 +14,11 @@ void Copy(const View &from, const View &to);
 // in float32 and rounded once.
 void MatMul(const View &a, const View &b, const View *bias, const View &out);
 
+void FillWith(double value, const View &to);
+
+// exp(x - maximum) / sum along dim, in float32 or float64.
+void Softmax(const View &x, int64_t dim, const View &y);
+
 struct Gating {
   int64_t k = 1, k_group = 1, group_count = 1, group_select_mode = 0, renorm = 0, norm_type = 0;
   bool out_flag = false;
