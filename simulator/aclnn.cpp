@@ -1,111 +1,14 @@
-// The aclnn operations: what a gate needs in eager mode. One function each says what it checks and computes, one line
-// of the table at the end makes the two entry points of it.
+// The aclnn operations: a line of the table makes the two entry points of an operation, whose first phase describes and
+// checks a call and whose second puts it on a stream.
 #include <string>
 
-#include "call.h"
+#include "aclnn_operations.h"
 #include "export.h"
 #include "faults.h"
-#include "ops.h"
 #include "refuse.h"
 
 namespace host_cann {
 namespace {
-
-using In = const Tensor *;
-using Out = const Tensor *;
-using Value = const Scalar *;
-using Ints = const IntArray *;
-
-int Cast(Call &call, In self, int dtype, Out out) {
-  if (self == nullptr || out == nullptr) return call.NullPointer("self or out");
-  if (static_cast<DType>(dtype) != out->view.dtype) return call.Invalid(kBadParam, "dtype is not that of out");
-  call.In("self", self);
-  call.Out("out", out);
-  call.Attribute("dtype", std::string(DTypeName(out->view.dtype)));
-  call.run = [](const Views &in, const Views &out_) { return Copy(*in[0], *out_[0]), 0; };
-  return 0;
-}
-
-int InplaceCopy(Call &call, Out self, In source) {
-  if (self == nullptr || source == nullptr) return call.NullPointer("selfRef or src");
-  call.In("src", source);
-  call.Out("selfRef", self);
-  call.run = [](const Views &in, const Views &out) { return Copy(*in[0], *out[0]), 0; };
-  return 0;
-}
-
-int Filled(Call &call, Out self, double value) {
-  if (self == nullptr) return call.NullPointer("selfRef");
-  call.Out("selfRef", self);
-  call.run = [value](const Views &, const Views &out) { return FillWith(value, *out[0]), 0; };
-  return 0;
-}
-
-int InplaceZero(Call &call, Out self) { return Filled(call, self, 0.0); }
-
-int InplaceFillScalar(Call &call, Out self, Value value) {
-  if (value == nullptr) return call.NullPointer("value");
-  call.Attribute("value", value->value);
-  return Filled(call, self, value->value);
-}
-
-// The last argument chooses the cube unit's precision; the host always accumulates in float32.
-int Matmul(Call &call, In self, In other, Out out, int8_t) {
-  if (self == nullptr || other == nullptr || out == nullptr) return call.NullPointer("self, mat2 or out");
-  const auto &a = self->view.sizes, &b = other->view.sizes, &c = out->view.sizes;
-  if (a.size() != 2 || b.size() != 2 || c.size() != 2 || a[1] != b[0] || c[0] != a[0] || c[1] != b[1]) {
-    return call.Invalid(kBadParam, "only [m, k] x [k, n] is implemented, got " + Sizes(self->view.sizes) + " x " +
-                                       Sizes(other->view.sizes) + " -> " + Sizes(out->view.sizes));
-  }
-  call.In("self", self);
-  call.In("mat2", other);
-  call.Out("out", out);
-  call.run = [](const Views &in, const Views &out_) { return MatMul(*in[0], *in[1], nullptr, *out_[0]), 0; };
-  return 0;
-}
-
-int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t group_count, int64_t group_select_mode,
-                  int64_t renorm, int64_t norm_type, bool out_flag, double scale, double eps, Out y, Out expert_idx,
-                  Out norm_out) {
-  if (x == nullptr || y == nullptr || expert_idx == nullptr || norm_out == nullptr) {
-    return call.NullPointer("x, yOut, expertIdxOut or outOut");
-  }
-  const auto dtype = x->view.dtype;
-  if (dtype != DType::kFloat && dtype != DType::kHalf && dtype != DType::kBFloat16) {
-    return call.Invalid(kBadParam, std::string("x is ") + DTypeName(dtype));
-  }
-  if (y->view.dtype != dtype || expert_idx->view.dtype != DType::kInt32 || norm_out->view.dtype != DType::kFloat ||
-      (bias != nullptr && bias->view.dtype != dtype)) {
-    return call.Invalid(kBadParam, "bias and yOut must have x's dtype, expertIdxOut int32, outOut float32");
-  }
-  const Gating gating{k,        k_group,  group_count, group_select_mode, renorm, norm_type,
-                      out_flag, static_cast<float>(scale), static_cast<float>(eps)};
-  const auto refusal = GatingRefusal(gating, x->view, bias == nullptr ? nullptr : &bias->view);
-  if (!refusal.empty()) return call.Invalid(kBadTiling, refusal);
-  const std::vector<int64_t> kept = {x->view.sizes[0], k};
-  if (y->view.sizes != kept || expert_idx->view.sizes != kept || norm_out->view.sizes != x->view.sizes) {
-    return call.Invalid(kBadTiling, "yOut is " + Sizes(y->view.sizes) + ", expertIdxOut " + Sizes(expert_idx->view.sizes) + ", outOut " +
-                                        Sizes(norm_out->view.sizes));
-  }
-  call.In("x", x);
-  call.In("bias", bias);
-  call.Out("y", y);
-  call.Out("expert_idx", expert_idx);
-  call.Out("out", norm_out);
-  call.Attribute("k", k);
-  call.Attribute("k_group", k_group);
-  call.Attribute("group_count", group_count);
-  call.Attribute("group_select_mode", group_select_mode);
-  call.Attribute("renorm", renorm);
-  call.Attribute("norm_type", norm_type);
-  call.Attribute("out_flag", out_flag);
-  call.Attribute("routed_scaling_factor", scale);
-  call.Attribute("eps", eps);
-  call.run = [gating](const Views &in, const Views &out) {
-    return GatingTopK(gating, *in[0], in[1] ? &*in[1] : nullptr, *out[0], *out[1], *out[2]);
-  };
-  return 0;
-}
 
 template <class Describe>
 int FirstPhase(const char *name, uint64_t *workspace, Call **executor, const Describe &describe) {
@@ -133,7 +36,8 @@ int SecondPhase(Call *call, void *stream) {
 }  // namespace
 }  // namespace host_cann
 
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
+using namespace host_cann;         // NOLINT: the entry points are this file's other half
+using namespace host_cann::aclnn;  // NOLINT
 
 // Numbered parameters and arguments for up to 14 types.
 #define PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, n, ...) n
@@ -142,12 +46,18 @@ using namespace host_cann;  // NOLINT: the entry points are this file's other ha
 #define P2(t, ...) t a2, P1(__VA_ARGS__)
 #define P3(t, ...) t a3, P2(__VA_ARGS__)
 #define P4(t, ...) t a4, P3(__VA_ARGS__)
+#define P5(t, ...) t a5, P4(__VA_ARGS__)
+#define P6(t, ...) t a6, P5(__VA_ARGS__)
+#define P7(t, ...) t a7, P6(__VA_ARGS__)
 #define P14(t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, ...) \
   t1 a14, t2 a13, t3 a12, t4 a11, t5 a10, t6 a9, t7 a8, t8 a7, t9 a6, t10 a5, P4(__VA_ARGS__)
 #define A1 a1
 #define A2 a2, A1
 #define A3 a3, A2
 #define A4 a4, A3
+#define A5 a5, A4
+#define A6 a6, A5
+#define A7 a7, A6
 #define A14 a14, a13, a12, a11, a10, a9, a8, a7, a6, a5, A4
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -160,11 +70,111 @@ using namespace host_cann;  // NOLINT: the entry points are this file's other ha
   }                                                                                                                   \
   EXPORT int aclnn##name(void *, uint64_t, Call *executor, void *stream) { return SecondPhase(executor, stream); }
 
+ACLNN(Abs, One<Abs>, In, Out)
+ACLNN(Add, Scaled<Add>, In, In, Value, Out)
+ACLNN(Addmm, AddMatrices, In, In, In, Value, Value, Out, int8_t)
+ACLNN(Adds, ScaledNumber<Add>, In, Value, Value, Out)
+ACLNN(All, Along<All>, In, Ints, bool, Out)
+ACLNN(Amax, Along<Max>, In, Ints, bool, Out)
+ACLNN(Amin, Along<Min>, In, Ints, bool, Out)
+ACLNN(Any, Along<Any>, In, Ints, bool, Out)
+ACLNN(Arange, Arange, Value, Value, Value, Out)
+ACLNN(ArgMax, ArgMax, In, int64_t, bool, Out)
+ACLNN(BatchMatMul, MatrixProduct, In, In, Out, int8_t)
+ACLNN(BitwiseAndScalar, WithNumber<BitwiseAnd>, In, Value, Out)
+ACLNN(BitwiseAndTensor, Two<BitwiseAnd>, In, In, Out)
+ACLNN(BitwiseNot, Inverse, In, Out)
+ACLNN(BitwiseOrScalar, WithNumber<BitwiseOr>, In, Value, Out)
+ACLNN(BitwiseOrTensor, Two<BitwiseOr>, In, In, Out)
+ACLNN(BitwiseXorScalar, WithNumber<BitwiseXor>, In, Value, Out)
+ACLNN(BitwiseXorTensor, Two<BitwiseXor>, In, In, Out)
 ACLNN(Cast, Cast, In, int, Out)
+ACLNN(Cat, Cat, List, int64_t, Out)
+ACLNN(Ceil, One<Ceil>, In, Out)
+ACLNN(Clamp, Clamp, In, Value, Value, Out)
+ACLNN(ClampMin, WithNumber<Maximum>, In, Value, Out)
+ACLNN(Div, Two<Div>, In, In, Out)
+ACLNN(DivMod, DivMode, In, In, int, Out)
+ACLNN(DivMods, DivModeNumber, In, Value, int, Out)
+ACLNN(Divs, WithNumber<Div>, In, Value, Out)
+ACLNN(EqScalar, WithNumber<Equal>, In, Value, Out)
+ACLNN(EqTensor, Two<Equal>, In, In, Out)
+ACLNN(Equal, Equals, In, In, Out)
+ACLNN(Exp, One<Exp>, In, Out)
+ACLNN(Floor, One<Floor>, In, Out)
+ACLNN(FloorDivide, Two<FloorDiv>, In, In, Out)
+ACLNN(FloorDivides, WithNumber<FloorDiv>, In, Value, Out)
+ACLNN(Gather, GatherAlong, In, int64_t, In, Out)
+ACLNN(GeScalar, WithNumber<GreaterEqual>, In, Value, Out)
+ACLNN(GeTensor, Two<GreaterEqual>, In, In, Out)
+ACLNN(GtScalar, WithNumber<Greater>, In, Value, Out)
+ACLNN(GtTensor, Two<Greater>, In, In, Out)
+ACLNN(Index, IndexBy, In, List, Out)
+ACLNN(IndexPutImpl, IndexPut, Out, List, In, bool, bool)
+ACLNN(IndexSelect, TakeSlices, In, int64_t, In, Out)
+ACLNN(InplaceAdd, ScaledInPlace<Add>, Out, In, Value)
+ACLNN(InplaceAdds, ScaledNumberInPlace<Add>, Out, Value, Value)
 ACLNN(InplaceCopy, InplaceCopy, Out, In)
-ACLNN(InplaceZero, InplaceZero, Out)
-ACLNN(InplaceFillScalar, InplaceFillScalar, Out, Value)
-ACLNN(Matmul, Matmul, In, In, Out, int8_t)
-ACLNN(Mm, Matmul, In, In, Out, int8_t)
+ACLNN(InplaceDiv, InPlace<Div>, Out, In)
+ACLNN(InplaceDivs, NumberInPlace<Div>, Out, Value)
+ACLNN(InplaceFillScalar, Fill, Out, Value)
+ACLNN(InplaceMaskedFillScalar, MaskedFillNumber, Out, In, Value)
+ACLNN(InplaceMaskedFillTensor, MaskedFill, Out, In, In)
+ACLNN(InplaceMul, InPlace<Mul>, Out, In)
+ACLNN(InplaceMuls, NumberInPlace<Mul>, Out, Value)
+ACLNN(InplaceNormal, Normal, Out, Float, Float, int64_t, int64_t)
+ACLNN(InplaceOne, One_, Out)
+ACLNN(InplaceRandom, RandomIntegers, Out, int64_t, int64_t, int64_t, int64_t)
+ACLNN(InplaceScatter, ScatterInPlace, Out, int64_t, In, In, int64_t)
+ACLNN(InplaceScatterValue, ScatterNumberInPlace, Out, int64_t, In, Value, int64_t)
+ACLNN(InplaceSub, ScaledInPlace<Sub>, Out, In, Value)
+ACLNN(InplaceSubs, ScaledNumberInPlace<Sub>, Out, Value, Value)
+ACLNN(InplaceUniform, Uniform, Out, double, double, uint64_t, uint64_t)
+ACLNN(InplaceZero, Zero, Out)
+ACLNN(IsClose, IsClose, In, In, double, double, bool, Out)
+ACLNN(IsFinite, One<IsFinite>, In, Out)
+ACLNN(LeScalar, WithNumber<LessEqual>, In, Value, Out)
+ACLNN(LeTensor, Two<LessEqual>, In, In, Out)
+ACLNN(Log, One<Ln>, In, Out)
+ACLNN(LogicalAnd, Two<LogicalAnd>, In, In, Out)
+ACLNN(LogicalNot, One<LogicalNot>, In, Out)
+ACLNN(LogicalOr, Two<LogicalOr>, In, In, Out)
+ACLNN(LtScalar, WithNumber<Less>, In, Value, Out)
+ACLNN(LtTensor, Two<Less>, In, In, Out)
+ACLNN(MaskedSelect, MaskedSelect, In, In, Out)
+ACLNN(Matmul, MatrixProduct, In, In, Out, int8_t)
+ACLNN(Max, Whole<Max>, In, Out)
+ACLNN(MaxDim, Extreme<true>, In, int64_t, bool, Out, Out)
+ACLNN(Maximum, Two<Maximum>, In, In, Out)
+ACLNN(Mean, Mean, In, Ints, bool, int, Out)
+ACLNN(Min, Whole<Min>, In, Out)
+ACLNN(MinDim, Extreme<false>, In, int64_t, bool, Out, Out)
+ACLNN(Minimum, Two<Minimum>, In, In, Out)
+ACLNN(Mm, MatrixProduct, In, In, Out, int8_t)
 ACLNN(MoeGatingTopK, MoeGatingTopK, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out,
       Out, Out)
+ACLNN(Mul, Two<Mul>, In, In, Out)
+ACLNN(Muls, WithNumber<Mul>, In, Value, Out)
+ACLNN(NeScalar, WithNumber<NotEqual>, In, Value, Out)
+ACLNN(NeTensor, Two<NotEqual>, In, In, Out)
+ACLNN(Neg, One<Neg>, In, Out)
+ACLNN(Nonzero, Nonzero, In, Out)
+ACLNN(NonzeroV2, NonzeroV2, In, Out)
+ACLNN(PowTensorScalar, WithNumber<Pow>, In, Value, Out)
+ACLNN(Reciprocal, One<Reciprocal>, In, Out)
+ACLNN(ReduceSum, AlongAs<Sum>, In, Ints, bool, int, Out)
+ACLNN(RemainderTensorScalar, WithNumber<Remainder>, In, Value, Out)
+ACLNN(RemainderTensorTensor, Two<Remainder>, In, In, Out)
+ACLNN(Rsubs, NumberFirst<Sub>, In, Value, Value, Out)
+ACLNN(SWhere, SelectWhere, In, In, In, Out)
+ACLNN(Scatter, ScatterTo, In, int64_t, In, In, int64_t, Out)
+ACLNN(ScatterValue, ScatterNumberTo, In, int64_t, In, Value, int64_t, Out)
+ACLNN(Sigmoid, One<Sigmoid>, In, Out)
+ACLNN(Silu, One<Silu>, In, Out)
+ACLNN(Softmax, Softmax, In, int64_t, Out)
+ACLNN(Sort, Sort, In, bool, int64_t, bool, Out, Out)
+ACLNN(Sqrt, One<Sqrt>, In, Out)
+ACLNN(Stack, Stack, List, int64_t, Out)
+ACLNN(Sub, Scaled<Sub>, In, In, Value, Out)
+ACLNN(Subs, ScaledNumber<Sub>, In, Value, Value, Out)
+ACLNN(Topk, TopK, In, int64_t, int64_t, bool, bool, Out, Out)

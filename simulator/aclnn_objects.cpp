@@ -1,4 +1,5 @@
 // The small objects that aclnn calls take, and the companions that torch_npu looks up beside them.
+#include <algorithm>
 #include <cstring>
 
 #include "call.h"
@@ -44,6 +45,23 @@ EXPORT Scalar *aclCreateScalar(const void *value, int dtype) {
 }
 EXPORT int aclDestroyScalar(const Scalar *scalar) {
   delete scalar;
+  return 0;
+}
+
+EXPORT TensorList *aclCreateTensorList(const Tensor *const *tensors, uint64_t count) {
+  return new TensorList{{tensors, tensors + count}};
+}
+EXPORT int aclDestroyTensorList(const TensorList *list) {  // its tensors go with it
+  for (const auto *tensor : list->tensors) delete tensor;
+  delete list;
+  return 0;
+}
+
+// What a call whose result has as many elements as it finds has written into its output's description.
+EXPORT int aclGetViewShape(const Tensor *tensor, int64_t **sizes, uint64_t *count) {
+  *count = tensor->view.sizes.size();
+  *sizes = new int64_t[*count];          // the caller deletes it
+  std::copy(tensor->view.sizes.begin(), tensor->view.sizes.end(), *sizes);
   return 0;
 }
 

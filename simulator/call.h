@@ -19,6 +19,9 @@ struct Scalar {
   int64_t integer;
   host_cann::DType dtype;
 };
+struct TensorList {
+  std::vector<const Tensor *> tensors;
+};
 struct IntArray {
   std::vector<int64_t> values;
 };

@@ -56,12 +56,18 @@ void Unary(const View &x, const View &y) {
   });
 }
 
+// Function(a, scale * b).
 template <class Function>
-void Binary(const View &a, const View &b, const View &y) {
-  WithArithmetic(std::min(ArithmeticOf(a.dtype), ArithmeticOf(b.dtype)), [&](auto zero) {
+void Binary(const View &a, const View &b, const View &y, double scale = 1) {
+  const auto given = std::min(ArithmeticOf(a.dtype), ArithmeticOf(b.dtype));
+  const auto wanted = ArithmeticOf(y.dtype);  // a comparison gives bool, a division of integers float32
+  WithArithmetic(wanted == Arithmetic::kInteger ? given : wanted, [&](auto zero) {
     using T = decltype(zero);
     auto left = Values<T>(a, y.sizes);
-    const auto right = Values<T>(b, y.sizes);
+    auto right = Values<T>(b, y.sizes);
+    if (scale != 1) {
+      for (auto &value : right) value = static_cast<T>(static_cast<double>(value) * scale);
+    }
     for (size_t i = 0; i < left.size(); ++i) left[i] = static_cast<T>(Function::of(left[i], right[i]));
     Copy(Over(&left, y.sizes), y);
   });
@@ -94,6 +100,18 @@ FUNCTION(Abs, (T x), x < 0 ? -x : x)
 FUNCTION(Exp, (T x), std::exp(x))
 FUNCTION(Ln, (T x), std::log(x))
 FUNCTION(Sqrt, (T x), std::sqrt(x))
+FUNCTION(Ceil, (T x), std::ceil(x))
+FUNCTION(Floor, (T x), std::floor(x))
+FUNCTION(Reciprocal, (T x), 1 / static_cast<double>(x))
+FUNCTION(Square, (T x), x * x)
+FUNCTION(Silu, (T x), x / (1 + std::exp(-x)))
+FUNCTION(IsFinite, (T x), std::isfinite(static_cast<double>(x)))
+FUNCTION(BitwiseNot, (T x), ~static_cast<int64_t>(x))
+FUNCTION(BitwiseAnd, (T a, T b), static_cast<int64_t>(a) & static_cast<int64_t>(b))
+FUNCTION(BitwiseOr, (T a, T b), static_cast<int64_t>(a) | static_cast<int64_t>(b))
+FUNCTION(BitwiseXor, (T a, T b), static_cast<int64_t>(a) ^ static_cast<int64_t>(b))
+FUNCTION(Pow, (T a, T b), std::pow(a, b))
+FUNCTION(Remainder, (T a, T b), static_cast<double>(a) - static_cast<double>(b) * std::floor(static_cast<double>(a) / static_cast<double>(b)))
 FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
 #undef FUNCTION
 

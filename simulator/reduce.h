@@ -18,6 +18,14 @@ struct Prod {
   static constexpr double kStart = 1;
   static double of(double a, double b) { return a * b; }
 };
+struct All {
+  static constexpr double kStart = 1;
+  static double of(double a, double b) { return a != 0 && b != 0 ? 1 : 0; }
+};
+struct Any {
+  static constexpr double kStart = 0;
+  static double of(double a, double b) { return a != 0 || b != 0 ? 1 : 0; }
+};
 struct Max {
   static constexpr double kStart = -std::numeric_limits<double>::infinity();
   static double of(double a, double b) { return a != a || a > b ? a : b; }

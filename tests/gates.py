@@ -5,7 +5,7 @@ from torch.nn import functional
 
 
 def grouped_sigmoid(logits, bias, *, k, groups, kept, scale, experts=256):
-    """DeepSeek-V3, GLM-4.5, dots.llm1 and Kimi-K2 in transformers: group scores are sums of two, the rest becomes -inf."""
+    """DeepSeek-V3, GLM-4.5, dots.llm1, Kimi-K2 in transformers: group scores are sums of two, the rest becomes -inf."""
     scores = logits.sigmoid()
     choice = scores + bias
     group_scores = choice.view(-1, groups, experts // groups).topk(2, dim=-1)[0].sum(dim=-1)
@@ -27,7 +27,9 @@ def grouped_softmax(logits, bias, *, k, groups, kept, scale, experts=160):
     group_idx = torch.topk(group_scores, k=kept, dim=-1, sorted=False)[1]
     group_mask = torch.zeros_like(group_scores)
     group_mask.scatter_(1, group_idx, 1)
-    score_mask = group_mask.unsqueeze(-1).expand(logits.shape[0], groups, experts // groups).reshape(logits.shape[0], -1)
+    score_mask = (
+        group_mask.unsqueeze(-1).expand(logits.shape[0], groups, experts // groups).reshape(logits.shape[0], -1)
+    )
     choice = scores.masked_fill(~score_mask.bool(), 0.0)
     weights, topk_idx = torch.topk(choice, k=k, dim=-1, sorted=True)
     return weights * scale, topk_idx
@@ -72,7 +74,7 @@ def original_gate(logits, bias, *, k, groups, kept, scale, **unused):
     return weights * scale, indices
 
 
-# name: (gate, its parameters, those of the operator; the operator's weights are divided by their sum where None is last)
+# name: (gate, its parameters, those of the operator; None: the operator's weights are divided by their sum)
 V3 = {"k": 8, "groups": 8, "kept": 4, "scale": 2.5, "experts": 256}
 V2 = {"k": 6, "groups": 8, "kept": 3, "scale": 16.0, "experts": 160}
 OPERATOR_V3 = {"k_group": 4, "group_count": 8, "group_select_mode": 1, "norm_type": 1, "routed_scaling_factor": 2.5}
