@@ -1,5 +1,5 @@
 // What the aclnn operations of the table in aclnn.cpp check and compute: families as templates, the others in
-// aclnn_operations.cpp.
+// aclnn_operations.cpp and aclnn_indexing.cpp.
 #pragma once
 
 #include <memory>
