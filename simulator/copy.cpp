@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "capture.h"
 #include "device.h"
 #include "export.h"
 #include "faults.h"
@@ -99,7 +100,8 @@ EXPORT int aclrtGetMemInfo(int, size_t *free_bytes, size_t *total_bytes) {
 }
 
 EXPORT int aclrtMemcpy(void *to, size_t capacity, const void *from, size_t bytes, int kind) {
-  const int status = CheckCapacity("aclrtMemcpy", capacity, bytes);
+  int status = CheckCapacity("aclrtMemcpy", capacity, bytes);
+  if (status == 0) status = ForbiddenWhileCapturing("aclrtMemcpy");
   return status != 0 ? status : Move("aclrtMemcpy", to, from, bytes, kind);
 }
 

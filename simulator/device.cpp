@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "capture.h"
 #include "export.h"
 #include "faults.h"
 #include "memory.h"
@@ -67,12 +68,18 @@ std::vector<std::shared_ptr<Stream>> StreamsOf(int device) {
 int SynchronizeAll(const char *call, int64_t timeout_ms) {
   if (current_device < 0) return Fail(kNoContext, std::string(call) + ": no device is set");
   if (const int status = FaultyCall(call)) return status;
+  if (const int status = ForbiddenWhileCapturing(call)) return status;
   int first = 0;
   for (const auto &stream : StreamsOf(current_device)) {
     const int status = stream->Synchronize(timeout_ms);
     if (first == 0) first = status;
   }
   return first;
+}
+
+int CapturedStream(const char *call, const std::shared_ptr<Stream> &stream) {
+  const auto capture = stream == nullptr ? nullptr : stream->capture();
+  return capture == nullptr ? 0 : capture->Invalidate(kStreamCaptured, std::string(call) + ": the stream is being captured");
 }
 
 int CreateStream(void **handle) {
@@ -190,6 +197,7 @@ EXPORT int aclrtDestroyStreamForce(void *stream) { return DestroyStream("aclrtDe
 EXPORT int aclrtSynchronizeStreamWithTimeout(void *handle, int32_t timeout_ms) {
   if (const int status = FaultyCall("aclrtSynchronizeStream")) return status;
   const auto stream = Lookup(handle);
+  if (const int status = CapturedStream("aclrtSynchronizeStream", stream)) return status;
   return stream == nullptr ? BadStream("aclrtSynchronizeStream") : stream->Synchronize(timeout_ms);
 }
 EXPORT int aclrtSynchronizeStream(void *handle) { return aclrtSynchronizeStreamWithTimeout(handle, -1); }
@@ -201,6 +209,7 @@ EXPORT int aclrtSynchronizeDeviceWithTimeout(int32_t timeout_ms) {
 EXPORT int aclrtStreamQuery(void *handle, int *status) {
   const auto stream = Lookup(handle);
   if (stream == nullptr) return BadStream("aclrtStreamQuery");
+  if (const int code = CapturedStream("aclrtStreamQuery", stream)) return code;
   *status = stream->Idle() ? 0 : 1;    // ACL_STREAM_STATUS_COMPLETE, _NOT_READY
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 
+#include "capture.h"
 #include "export.h"
 #include "refuse.h"
 #include "stream.h"
@@ -23,6 +24,16 @@ struct Event {
   std::condition_variable reached_changed;
   uint64_t recorded = 0, reached = 0;
   Clock::time_point when;
+
+  // Of a record while its stream was being captured.
+  std::shared_ptr<Capture> capture;
+  Stream *stream = nullptr;
+  uint64_t launched = 0;
+
+  bool Captured() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    return capture != nullptr && capture->active();
+  }
 
   void Wait(uint64_t record) {
     std::unique_lock<std::mutex> lock(mutex);
@@ -52,6 +63,11 @@ std::shared_ptr<Event> Lookup(void *handle) {
 
 int BadEvent(const char *call) { return Fail(kBadEvent, std::string(call) + ": not a live event"); }
 
+int CapturedEvent(const char *call, Event &event) {
+  if (!event.Captured()) return 0;
+  return event.capture->Invalidate(kEventCaptured, std::string(call) + ": the event was recorded on a stream that is being captured");
+}
+
 int Create(void **handle) {
   auto event = std::make_shared<Event>();
   *handle = event.get();
@@ -80,8 +96,15 @@ EXPORT int aclrtRecordEvent(void *handle, void *stream_handle) {
   if (event == nullptr) return BadEvent("aclrtRecordEvent");
   if (stream == nullptr) return Fail(kInvalidParam, "aclrtRecordEvent: not a live stream");
   uint64_t record = 0;
+  const auto capture = stream->capture();
   {
     const std::lock_guard<std::mutex> lock(event->mutex);
+    event->capture = capture;
+    event->stream = stream;
+    if (capture != nullptr) {
+      event->launched = capture->Launched(stream);
+      return 0;
+    }
     record = ++event->recorded;
   }
   stream->Enqueue([event, record] {
@@ -101,6 +124,21 @@ EXPORT int aclrtStreamWaitEvent(void *stream_handle, void *handle) {
   auto *stream = FindStream(stream_handle);
   if (event == nullptr) return BadEvent("aclrtStreamWaitEvent");
   if (stream == nullptr) return Fail(kInvalidParam, "aclrtStreamWaitEvent: not a live stream");
+  const auto capture = stream->capture();
+  if (event->Captured()) {
+    if (capture == nullptr) {
+      event->capture->Join(stream);
+    } else if (capture != event->capture) {
+      return capture->Invalidate(kEventCaptured, "aclrtStreamWaitEvent: the event belongs to another capture");
+    }
+    event->capture->Joined(event->stream, event->launched);
+    event->capture->Record(stream, nullptr);
+    return 0;
+  }
+  if (capture != nullptr) {
+    if (event->Complete()) return 0;
+    return capture->Invalidate(kCaptureForbids, "aclrtStreamWaitEvent: a captured stream cannot wait for work outside of the capture");
+  }
   stream->Enqueue([event, record = event->Recorded()] {
     event->Wait(record);
     return 0;
@@ -111,6 +149,7 @@ EXPORT int aclrtStreamWaitEvent(void *stream_handle, void *handle) {
 EXPORT int aclrtSynchronizeEvent(void *handle) {
   const auto event = Lookup(handle);
   if (event == nullptr) return BadEvent("aclrtSynchronizeEvent");
+  if (const int status = CapturedEvent("aclrtSynchronizeEvent", *event)) return status;
   event->Wait(event->Recorded());
   return 0;
 }
@@ -121,6 +160,7 @@ EXPORT int aclrtResetEvent(void *handle, void *) { return Lookup(handle) == null
 EXPORT int aclrtQueryEventStatus(void *handle, int *status) {
   const auto event = Lookup(handle);
   if (event == nullptr) return BadEvent("aclrtQueryEventStatus");
+  if (const int code = CapturedEvent("aclrtQueryEventStatus", *event)) return code;
   *status = event->Complete() ? 1 : 0; // ACL_EVENT_RECORDED_STATUS_COMPLETE, _NOT_READY
   return 0;
 }

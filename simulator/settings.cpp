@@ -24,6 +24,14 @@ EXPORT int aclGetDeviceCapability(uint32_t, int what, int64_t *value) {
   return 0;
 }
 
+// Cube cores (0) and vector cores (1) that a stream or a device may use; a limit changes nothing here.
+EXPORT int aclrtGetDeviceResLimit(int32_t, int what, uint32_t *value) {
+  if (what != 0 && what != 1) return host_cann::Fail(host_cann::kInvalidParam, "aclrtGetDeviceResLimit: unknown resource");
+  *value = what == 0 ? 24 : 48;
+  return 0;
+}
+EXPORT int aclrtGetStreamResLimit(void *, int what, uint32_t *value) { return aclrtGetDeviceResLimit(0, what, value); }
+
 EXPORT int aclrtDeviceCanAccessPeer(int32_t *can, int32_t device, int32_t peer) {
   *can = device != peer ? 1 : 0;
   return 0;
@@ -57,13 +65,6 @@ EXPORT int aclrtSetOpWaitTimeout(uint32_t) { return 0; }
 EXPORT int aclrtSetStreamFailureMode(void *, uint64_t) { return 0; }
 EXPORT int aclrtSetStreamOverflowSwitch(void *, uint32_t) { return 0; }
 EXPORT int HcclSetConfig(int, uint64_t) { return 0; }
-
-// No graph is ever being captured yet.
-EXPORT int aclmdlRICaptureGetInfo(void *, int *status, void **model) {
-  *status = 0;
-  if (model != nullptr) *model = nullptr;
-  return 0;
-}
 
 // Profiling data and log lines have no reader here.
 EXPORT void aclAppLog(int, const char *, const char *, uint32_t, const char *, ...) {}

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "capture.h"
 #include "device.h"
 #include "refuse.h"
 
@@ -27,6 +28,10 @@ Stream::~Stream() {
 }
 
 void Stream::Enqueue(Task task) {
+  if (const auto capturing = capture()) {
+    capturing->Record(this, std::move(task));
+    return;
+  }
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     queue_.push_back(std::move(task));
@@ -44,6 +49,16 @@ int Stream::Synchronize(int64_t timeout_ms) {
     return Fail(kTimeout, "stream " + std::to_string(id_) + " did not finish within " + std::to_string(timeout_ms) + " ms");
   }
   return failure_ == 0 ? 0 : Fail(std::exchange(failure_, 0), reason_);
+}
+
+void Stream::StartCapture(std::shared_ptr<Capture> capture) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  capture_ = std::move(capture);
+}
+
+std::shared_ptr<Capture> Stream::capture() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return capture_;
 }
 
 bool Stream::Idle() {

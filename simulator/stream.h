@@ -15,15 +15,19 @@ namespace host_cann {
 // A task returns 0 or an error code of the runtime; a failure is kept and reported by the next synchronisation.
 using Task = std::function<int()>;
 
+class Capture;
+
 class Stream {
  public:
   explicit Stream(int device);
   ~Stream();                           // runs what is queued, then ends the worker
   Stream(const Stream &) = delete;
 
-  void Enqueue(Task task);
+  void Enqueue(Task task);             // or, while the stream is being captured, keep it
   int Synchronize(int64_t timeout_ms = -1);  // the first failure since the last call, or 0
   bool Idle();
+  void StartCapture(std::shared_ptr<Capture> capture);  // null ends it
+  std::shared_ptr<Capture> capture();
   int device() const { return device_; }
   uint64_t id() const { return id_; }
 
@@ -39,6 +43,7 @@ class Stream {
   int failure_ = 0;
   std::string reason_;                 // of the failure; the synchronisation that reports it may be far away
   bool stop_ = false;
+  std::shared_ptr<Capture> capture_;
   std::thread worker_;
 };
 

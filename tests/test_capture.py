@@ -1,0 +1,159 @@
+"""Captured graphs: torch.npu.graph, and the modes of torchair that use it."""
+
+import copy
+import re
+
+import pytest
+import torch
+import torchair
+from cases import V3
+
+from ascend_moe_gating import MoEGate, npu_moe_gating_top_k, simulator
+
+
+def steps(first=0.0):
+    return (torch.arange(16.0) + first).view(2, 8)
+
+
+def capture(function):
+    graph = torch.npu.NPUGraph()
+    with torch.npu.graph(graph):
+        results = function()
+    return graph, results
+
+
+def test_a_captured_graph_runs_on_replay_only_and_reads_its_inputs_anew():
+    x = steps().npu()
+    with simulator.record() as launches:
+        graph, (y, expert_idx, _) = capture(lambda: npu_moe_gating_top_k(x, 2))
+    assert [launch for launch in launches if launch.name == "aclnnMoeGatingTopK"] == []
+    for contents, best in ((steps(), [7, 6]), (steps().flip(1), [0, 1]), (steps(), [7, 6])):
+        x.copy_(contents)
+        graph.replay()
+        assert expert_idx.cpu().tolist() == [best] * 2
+        torch.testing.assert_close(y.cpu(), npu_moe_gating_top_k(contents, 2)[0])
+
+
+def test_a_replay_runs_what_was_captured():
+    x = steps().npu()
+    graph, _ = capture(lambda: npu_moe_gating_top_k(x, 2)[0] * 2)
+    with simulator.record() as launches:
+        graph.replay()
+        graph.replay()
+    names = [launch.name for launch in launches]
+    assert names == ["aclnnMoeGatingTopK", "aclnnMuls"] * 2
+
+
+def test_a_capture_follows_events_to_other_streams_and_back():
+    x = steps().npu()
+    side = torch.npu.Stream()
+
+    def fork():
+        first = npu_moe_gating_top_k(x, 2)[1]
+        side.wait_stream(torch.npu.current_stream())
+        with torch.npu.stream(side):
+            second = first + 1
+        torch.npu.current_stream().wait_stream(side)
+        return second * 2
+
+    graph, result = capture(fork)
+    for contents, expected in ((steps(), [16, 14]), (steps().flip(1), [2, 4])):
+        x.copy_(contents)
+        graph.replay()
+        assert result.cpu().tolist() == [expected] * 2
+    assert (side.query(), torch.npu.current_stream().query()) == (True, True)
+
+
+def test_graphs_can_share_a_pool():
+    x = steps().npu()
+    pool = torch.npu.graph_pool_handle()
+    graphs = []
+    for k in (1, 3):
+        graph = torch.npu.NPUGraph()
+        with torch.npu.graph(graph, pool=pool):
+            result = npu_moe_gating_top_k(x, k)[1]
+        graphs.append((graph, result, k))
+    for graph, result, k in graphs * 2:
+        graph.replay()
+        assert result.cpu().tolist() == [[7, 6, 5][:k]] * 2
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "message"),
+    [
+        (lambda x, event: x.cpu(), "while a stream is being captured|the stream is being captured"),
+        (lambda x, event: torch.npu.synchronize(), "aclrtSynchronizeDevice.* is not possible while a stream is being"),
+        (
+            lambda x, event: torch.npu.current_stream().synchronize(),
+            "aclrtSynchronizeStream: the stream is being captured",
+        ),
+        (lambda x, event: torch.npu.current_stream().query(), "aclrtStreamQuery: the stream is being captured"),
+        (lambda x, event: (event.record(), event.synchronize()), "aclrtSynchronizeEvent: the event was recorded on a"),
+    ],
+    ids=["copy to the host", "device", "stream", "query", "event"],
+)
+def test_what_cannot_be_captured_says_so_and_leaves_the_device_working(forbidden, message):
+    x = steps().npu()
+    event = torch.npu.Event()
+    torch.npu.synchronize()
+    graph = torch.npu.NPUGraph()
+    with pytest.raises(RuntimeError) as caught, torch.npu.graph(graph):
+        npu_moe_gating_top_k(x, 2)
+        forbidden(x, event)
+    assert re.search(message, f"{caught.value} {caught.value.__context__}")
+    graph, result = capture(lambda: npu_moe_gating_top_k(x, 2)[1])
+    graph.replay()
+    assert result.cpu().tolist() == [[7, 6]] * 2
+
+
+def test_a_fork_that_does_not_come_back_is_refused():
+    x, side = steps().npu(), torch.npu.Stream()
+
+    def fork():
+        side.wait_stream(torch.npu.current_stream())
+        with torch.npu.stream(side):
+            return npu_moe_gating_top_k(x, 2)
+
+    with pytest.raises(RuntimeError, match="which the capture forked to, was not joined by an event"):
+        capture(fork)
+    assert npu_moe_gating_top_k(x, 2)[1].cpu().tolist() == [[7, 6]] * 2
+
+
+def reduce_overhead():
+    config = torchair.CompilerConfig()
+    config.mode = "reduce-overhead"
+    return torchair.get_npu_backend(compiler_config=config)
+
+
+BACKENDS = {"reduce-overhead": reduce_overhead, "npugraph_ex": lambda: "npugraph_ex"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_compiled_for_capture(backend, dynamic):
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    gate = MoEGate(64, 256, 8, k_group=4, group_count=8, routed_scaling_factor=2.5)
+    with torch.no_grad():
+        gate.weight.copy_(torch.randint(-8, 9, gate.weight.shape) / 64)
+        gate.e_score_correction_bias.copy_(torch.rand(256) / 16)
+    model = torch.compile(copy.deepcopy(gate).npu(), backend=backend(), dynamic=dynamic, fullgraph=True)
+    for tokens in (6, 6, 10, 6):
+        hidden_states = torch.randint(-8, 9, (tokens, 64)) / 8
+        with torch.no_grad():
+            weights, expert_idx = model(hidden_states.npu())
+            expected = gate(hidden_states)
+        assert torch.equal(expert_idx.cpu(), expected[1])
+        torch.testing.assert_close(weights.cpu(), expected[0], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_the_operator_alone_compiled_for_capture(backend):
+    torch._dynamo.reset()
+    model = torch.compile(
+        lambda x, bias: npu_moe_gating_top_k(x, 8, bias=bias, **V3), backend=backend(), fullgraph=True
+    )
+    x, bias = torch.randn(33, 256), torch.randn(256)
+    for _ in range(3):
+        actual = model(x.npu(), bias.npu())
+        assert torch.equal(actual[1].cpu(), npu_moe_gating_top_k(x, 8, bias=bias, **V3)[1])
