@@ -1,4 +1,5 @@
 // Sessions of the graph engine: graphs are added, compiled, run on a stream, removed.
+#include <fstream>
 #include <map>
 #include <mutex>
 
@@ -18,6 +19,7 @@ namespace ge {
 class GraphImpl {
  public:
   std::shared_ptr<Model> model;
+  std::string bytes;                   // as it was loaded, for SaveToFile
 };
 
 class NodeImpl {
@@ -42,6 +44,7 @@ constexpr Status kSuccess = 0;
 
 struct Compiled {
   std::shared_ptr<const Model> model;
+  std::string gears;                   // "4;8;16" or "1,4;2,8": all that the unknown sizes may be; empty: anything
   std::shared_ptr<CompiledGraphSummary::SummaryData> summary;  // null until the graph is compiled
 };
 
@@ -109,6 +112,22 @@ class Results {
   std::vector<Tensor> *outputs_;
 };
 
+// The sizes of a run that the graph was compiled without, as a gear is written.
+std::string GearOf(const Model &model, const std::vector<host_cann::Feed> &feeds) {
+  std::map<int64_t, std::string> by_input;
+  for (const auto &node : model.nodes) {
+    const auto index = static_cast<size_t>(node.Integer("index"));
+    if (node.type != "Data" || index >= feeds.size()) continue;
+    const auto &sizes = feeds[index].view.sizes;
+    for (size_t d = 0; d < node.described.sizes.size() && d < sizes.size(); ++d) {
+      if (node.described.sizes[d] < 0) by_input[static_cast<int64_t>(index)] += "," + std::to_string(sizes[d]);
+    }
+  }
+  std::string gear;
+  for (const auto &entry : by_input) gear += entry.second;
+  return gear.empty() ? gear : gear.substr(1);
+}
+
 bool AllSizesKnown(const Model &model, std::vector<host_cann::Feed> *feeds) {
   bool all = true;
   for (const auto &node : model.nodes) {
@@ -128,7 +147,7 @@ Graph::Graph(const char *) {}
 graphStatus Graph::LoadFromSerializedModelArray(const void *bytes, size_t size) {
   auto model = host_cann::ParseModel(bytes, size);
   if (model == nullptr) return static_cast<graphStatus>(host_cann::kInvalidParam);
-  impl_ = std::make_shared<GraphImpl>(GraphImpl{std::move(model)});
+  impl_ = std::make_shared<GraphImpl>(GraphImpl{std::move(model), {static_cast<const char *>(bytes), size}});
   return kSuccess;
 }
 
@@ -137,7 +156,12 @@ graphStatus Graph::CopyFrom(const Graph &graph) {
   return kSuccess;
 }
 
-graphStatus Graph::SaveToFile(const char *) const { return static_cast<graphStatus>(host_cann::Refuse("ge::Graph::SaveToFile")); }
+graphStatus Graph::SaveToFile(const char *path) const {
+  std::ofstream file(path, std::ios::binary);
+  if (impl_ != nullptr) file << impl_->bytes;
+  if (impl_ != nullptr && file.flush()) return kSuccess;
+  return static_cast<graphStatus>(Fail(host_cann::kInvalidParam, std::string("the graph cannot be written to ") + path));
+}
 
 std::vector<GNode> Graph::GetAllNodes() const {
   std::vector<GNode> nodes;
@@ -199,7 +223,7 @@ Session::~Session() {
   all.graphs.erase(session_id_);
 }
 
-Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &) {
+Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &options) {
   if (graph.impl_ == nullptr) return Unknown(id, "loaded");
   if (const int status = host_cann::FaultyCall("ge::AddGraph")) return static_cast<Status>(status);
   for (const auto &node : graph.impl_->model->nodes) {
@@ -207,7 +231,8 @@ Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &) {
   }
   auto &all = All();
   const std::lock_guard<std::mutex> lock(all.mutex);
-  all.graphs[session_id_][id] = {graph.impl_->model, nullptr};
+  const auto gears = options.find("ge.dynamicDims");
+  all.graphs[session_id_][id] = {graph.impl_->model, gears == options.end() ? "" : gears->second.GetString(), nullptr};
   return kSuccess;
 }
 
@@ -254,6 +279,10 @@ Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream_handle, const 
   if (const int status = host_cann::FaultyCall("ge::RunGraphWithStreamAsync")) return static_cast<Status>(status);
   std::vector<host_cann::Feed> feeds;
   for (const auto &input : inputs) feeds.push_back(FeedOf(input));
+  const auto gear = GearOf(*graph.model, feeds);
+  if (!graph.gears.empty() && (";" + graph.gears + ";").find(";" + gear + ";") == std::string::npos) {
+    return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph was compiled for the gears " + graph.gears + ", not for " + gear));
+  }
   Results results(stream_handle, &outputs);
   auto plan = std::make_shared<host_cann::Plan>();
   const host_cann::Place place = [&](size_t index, const host_cann::View &view) { return results.Place(index, view); };

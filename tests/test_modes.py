@@ -1,0 +1,133 @@
+"""What torchair offers beside compiling: gears, several graphs, cached and exported ones, dumps."""
+
+import pytest
+import torch
+import torchair
+from backends import torchair_backend
+from programs import start
+from torchair.inference import cache_compile, set_dim_gears
+
+from ascend_moe_gating import npu_moe_gating_top_k, simulator
+
+BIAS = torch.randn(256, generator=torch.Generator().manual_seed(0))
+
+
+class Gate(torch.nn.Module):
+    def __init__(self, k=8):
+        super().__init__()
+        self.k = k
+
+    def forward(self, x, bias):
+        return npu_moe_gating_top_k(x, self.k, bias=bias, norm_type=1)[:2]
+
+
+def assert_right(actual, x, k=8):
+    y, expert_idx, _ = npu_moe_gating_top_k(x, k, bias=BIAS, norm_type=1)
+    assert torch.equal(actual[1].cpu(), expert_idx)
+    torch.testing.assert_close(actual[0].cpu(), y)
+
+
+def test_gears():
+    torch._dynamo.reset()
+    model = torch.compile(Gate(), backend=torchair_backend(), dynamic=True)
+    bias = BIAS.npu()
+    torch._dynamo.mark_static(bias)
+    for tokens in (4, 8, 16, 4):
+        x = torch.randn(tokens, 256)
+        on_npu = x.npu()
+        set_dim_gears(on_npu, {0: [4, 8, 16]})
+        assert_right(model(on_npu, bias), x)
+
+
+def test_several_graphs_in_turn():
+    torch._dynamo.reset()
+    models = {k: torch.compile(Gate(k), backend=torchair_backend(), dynamic=False) for k in (1, 3, 8)}
+    for _ in range(3):
+        for k, model in models.items():
+            x = torch.randn(5, 256)
+            assert_right(model(x.npu(), BIAS.npu()), x, k)
+
+
+def test_a_compiled_model_is_kept_on_disk(tmp_path):
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            config = torchair.CompilerConfig()
+            self.compiled = cache_compile(self.gate, config=config, cache_dir=str(tmp_path), dynamic=True)
+
+        def forward(self, x, bias):
+            return self.compiled(x, bias)
+
+        def gate(self, x, bias):
+            return npu_moe_gating_top_k(x, 8, bias=bias, norm_type=1)[:2]
+
+    for _ in range(2):  # the second finds what the first has left
+        torch._dynamo.reset()
+        model = Model()
+        for tokens in (4, 9):
+            x = torch.randn(tokens, 256)
+            assert_right(model(x.npu(), BIAS.npu()), x)
+    assert len(list(tmp_path.rglob("compiled_module"))) == 1
+
+
+def test_export(tmp_path):
+    x = torch.randn(4, 256).npu()
+    torchair.dynamo_export(
+        x, BIAS.npu(), model=Gate().npu(), export_path=str(tmp_path), export_name="gate", dynamic=False
+    )
+    assert b"MoeGatingTopK" in (tmp_path / "gate.air").read_bytes()
+    assert "MoeGatingTopK" in (tmp_path / "dynamo.pbtxt").read_text()
+
+
+@pytest.mark.parametrize("kind", ["py", "txt", "pbtxt"])
+def test_dumps(tmp_path, kind):
+    torch._dynamo.reset()
+    config = torchair.CompilerConfig()
+    config.debug.graph_dump.type = kind
+    config.debug.graph_dump.path = str(tmp_path)
+    model = torch.compile(Gate(), backend=torchair.get_npu_backend(compiler_config=config))
+    model(torch.randn(4, 256).npu(), BIAS.npu())
+    dumps = list(tmp_path.glob(f"*.{kind}"))
+    assert dumps
+    assert all("MoeGatingTopK" in dump.read_text() for dump in dumps)
+
+
+CYCLES = """
+from ascend_moe_gating import simulator
+simulator.load()
+import torch, torch_npu, torchair
+from ascend_moe_gating import npu_moe_gating_top_k
+torch.npu.init()
+x = torch.arange(64.0).view(2, 32).npu()
+model = torch.compile(lambda x: npu_moe_gating_top_k(x, 2)[1], backend=torchair.get_npu_backend(), dynamic=False)
+
+def cycle():
+    torch._dynamo.reset()
+    assert model(x).cpu().tolist() == [[31, 30], [31, 30]]
+
+for _ in range(5):
+    cycle()
+before = len(simulator.allocations())
+for _ in range(40):
+    cycle()
+print(len(simulator.allocations()) - before)
+"""
+
+
+def test_compiling_again_and_again_holds_no_device_memory():
+    result = start(["-c", CYCLES])
+    assert result.stdout.splitlines()[-1] == "0", result.stderr
+
+
+def test_a_graph_that_fails_leaves_nothing_behind():
+    x = torch.randn(4, 256).npu()
+    torch._dynamo.reset()
+    model = torch.compile(Gate(), backend=torchair_backend(), dynamic=True)
+    for _ in range(3):
+        torch._dynamo.reset()
+        with (
+            simulator.fault("ge::RunGraphWithStreamAsync", 145000),
+            pytest.raises(RuntimeError, match="returned 145000"),
+        ):
+            model(x, BIAS.npu())
+        assert_right(model(x, BIAS.npu()), x.cpu())
