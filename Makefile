@@ -1,6 +1,6 @@
 # make demo   see the operator run in all three ways
 # make test   the tests
-# make check  style, types, and the tests
+# make check  style, types, sanitizers, and the tests
 #
 # Each sets up what it needs in .venv and redoes only what changed.
 
@@ -17,7 +17,7 @@ INSTALLED := $(VENV)/.installed-$(MODULES)
 HOST := $(shell $(PYTHON) -c "import ctypes, importlib.util as u; ctypes.CDLL('libascendcl.so'); \
 print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/dev/null)
 
-.PHONY: demo test check clean
+.PHONY: demo test check sanitize clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -32,7 +32,18 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
+	$(MAKE) sanitize
 	$(BIN)/python -m pytest
+
+# The C++ parts under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
+sanitize: build/sanitize-address,undefined build/sanitize-thread
+	build/sanitize-address,undefined
+	build/sanitize-thread
+
+build/sanitize-%: tests/native/stand_in.cpp $(CPP)
+	mkdir -p build
+	$(CXX) -std=c++17 -O1 -g -pthread -D_GLIBCXX_USE_CXX11_ABI=0 -fsanitize=$* -fno-sanitize-recover=all \
+	  $(filter %.cpp,$^) -o $@ -rdynamic -ldl
 
 clean:
 	rm -rf $(VENV) build

@@ -8,6 +8,8 @@ from programs import start
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.plugin import aclnn
 
+pytestmark = pytest.mark.stand_in
+
 STEPS = [[7, 6], [7, 6]]
 
 

@@ -36,6 +36,7 @@ def launches_of(model, *inputs):
     return [launch for launch in launches if launch.kind == "graph node"]
 
 
+@pytest.mark.stand_in
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_the_call_becomes_one_node(dynamic, dtype):
@@ -55,6 +56,7 @@ def test_the_call_becomes_one_node(dynamic, dtype):
     assert node.attributes == pytest.approx(ATTRIBUTES)
 
 
+@pytest.mark.stand_in
 def test_without_bias_the_input_is_unfed():
     model = compiled(lambda x: npu_moe_gating_top_k(x, 2))
     (node,) = launches_of(model, torch.zeros(3, 8).npu())
@@ -217,6 +219,7 @@ def test_a_gate_that_was_cast_to_half_still_routes_in_float32():
     assert weights.dtype == torch.float32
 
 
+@pytest.mark.stand_in
 def test_a_node_that_the_stand_in_does_not_have_names_itself():
     with pytest.raises(RuntimeError, match=r"graph node \w+ of type Erf: .* add it to the table in simulator/"):
         compiled(torch.erf)(torch.zeros(3).npu())

@@ -114,11 +114,13 @@ print(len(simulator.allocations()) - before)
 """
 
 
+@pytest.mark.stand_in
 def test_compiling_again_and_again_holds_no_device_memory():
     result = start(["-c", CYCLES])
     assert result.stdout.splitlines()[-1] == "0", result.stderr
 
 
+@pytest.mark.stand_in
 def test_a_graph_that_fails_leaves_nothing_behind():
     x = torch.randn(4, 256).npu()
     torch._dynamo.reset()

@@ -6,17 +6,28 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES
-from programs import ROOT, launch
+from programs import ROOT, launch, start
 
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k
 
-USE, EQUIVALENT = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+USE, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def test_the_lines_for_an_npu_run_as_they_are(tmp_path):
     script = tmp_path / "use.py"
     script.write_text(USE + "print(weights.shape, weights.device, experts.dtype)\n")
     assert launch(script).endswith("torch.Size([16, 8]) npu:0 torch.int32\n")
+
+
+@pytest.mark.stand_in
+def test_the_lines_for_the_stand_in_do_what_they_say(tmp_path):
+    script = tmp_path / "tells.py"
+    trace = tmp_path / "trace.json"
+    script.write_text(USE + TELLS.replace("trace.json", str(trace)))
+    result = start(["-m", "ascend_moe_gating.simulator", script])
+    assert result.returncode == 1
+    assert re.search("aclnnMoeGatingTopKGetWorkspaceSize returned 561103 .injected", result.stderr)
+    assert "aclnnMoeGatingTopK" in trace.read_text()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -12,6 +12,8 @@ from programs import ROOT, launch, run, start
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 
+pytestmark = pytest.mark.stand_in
+
 LOAD = "from ascend_moe_gating import simulator\n"
 
 
@@ -151,3 +153,17 @@ def test_every_symbol_of_cann_that_the_wheels_link_to_is_there():
 
 def test_the_launcher_runs_a_script_of_the_project():
     assert "CPU and NPU agree: yes" in launch(ROOT / "examples" / "eager.py")
+
+
+def test_the_table_of_symbols_is_the_library():
+    lines = [line for line in (ROOT / "simulator" / "README.md").read_text().splitlines() if line.startswith("| `")]
+    named = {name for line in lines for name in re.findall(r"`([^`]+)`", line.split(" | ")[0])} - {"GetWorkspaceSize"}
+    named |= {f"{name}GetWorkspaceSize" for name in named if name.startswith("aclnn")}
+    library = importlib.resources.files("ascend_moe_gating") / "lib" / "libhost_cann.so"
+    listing = subprocess.run(
+        ["nm", "-DC", "--defined-only", library], capture_output=True, text=True, check=True
+    ).stdout
+    exported = {line.split(maxsplit=2)[2].split("(")[0] for line in listing.splitlines() if " T " in line}
+    exported = {name for name in exported if not name.startswith(("host_cann_", "std::", "_fini", "_init"))}
+    assert named - exported == set()
+    assert exported - named == set()
