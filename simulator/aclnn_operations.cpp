@@ -9,8 +9,6 @@
 namespace host_cann::aclnn {
 namespace {
 
-
-
 template <class Draw>
 int Random(Call &call, Out self, uint64_t seed, uint64_t offset, Draw draw) {
   call.run = [=](const Views &, const Views &to) {

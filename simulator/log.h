@@ -12,7 +12,7 @@ namespace host_cann {
 struct Launch {
   const char *kind;                    // "aclnn", "graph node" or "copy"
   std::string name;                    // aclnnMoeGatingTopK, MoeGatingTopK, ...
-  // Name and tensor; an optional tensor that was not given has no data and dtype -1 is not used: leave it out.
+  // Name and tensor; an optional tensor that was not given is left out.
   std::vector<std::pair<std::string, View>> inputs, outputs;
   std::vector<std::pair<std::string, std::string>> attributes;  // the value as JSON text
   int device = 0;
