@@ -30,6 +30,7 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CPP) tests/native/*.cpp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
 	$(MAKE) sanitize
@@ -55,7 +56,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy
+	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

@@ -12,7 +12,8 @@ namespace {
 
 template <class Describe>
 int FirstPhase(const char *name, uint64_t *workspace, Call **executor, const Describe &describe) {
-  if (workspace == nullptr || executor == nullptr) return Fail(kNullPointer, std::string(name) + ": no place for the result");
+  if (workspace == nullptr || executor == nullptr)
+    return Fail(kNullPointer, std::string(name) + ": no place for the result");
   if (const int status = FaultyCall((std::string(name) + "GetWorkspaceSize").c_str())) return status;
   auto *call = new Call(name);
   const int status = describe(*call);
@@ -62,12 +63,12 @@ using namespace host_cann::aclnn;  // NOLINT
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
-#define ACLNN(name, implementation, ...)                                                                              \
-  EXPORT int aclnn##name##GetWorkspaceSize(JOIN(P, COUNT(__VA_ARGS__))(__VA_ARGS__), uint64_t *workspace,              \
-                                           Call **executor) {                                                         \
-    return FirstPhase("aclnn" #name, workspace, executor,                                                             \
-                      [&](Call &call) { return implementation(call, JOIN(A, COUNT(__VA_ARGS__))); });                 \
-  }                                                                                                                   \
+#define ACLNN(name, implementation, ...)                                                                  \
+  EXPORT int aclnn##name##GetWorkspaceSize(JOIN(P, COUNT(__VA_ARGS__))(__VA_ARGS__), uint64_t *workspace, \
+                                           Call **executor) {                                             \
+    return FirstPhase("aclnn" #name, workspace, executor,                                                 \
+                      [&](Call &call) { return implementation(call, JOIN(A, COUNT(__VA_ARGS__))); });     \
+  }                                                                                                       \
   EXPORT int aclnn##name(void *, uint64_t, Call *executor, void *stream) { return SecondPhase(executor, stream); }
 
 ACLNN(Abs, One<Abs>, In, Out)
@@ -151,8 +152,8 @@ ACLNN(Min, Whole<Min>, In, Out)
 ACLNN(MinDim, Extreme<false>, In, int64_t, bool, Out, Out)
 ACLNN(Minimum, Two<Minimum>, In, In, Out)
 ACLNN(Mm, MatrixProduct, In, In, Out, int8_t)
-ACLNN(MoeGatingTopK, MoeGatingTopK, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out,
-      Out, Out)
+ACLNN(MoeGatingTopK, MoeGatingTopK, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double,
+      Out, Out, Out)
 ACLNN(Mul, Two<Mul>, In, In, Out)
 ACLNN(Muls, WithNumber<Mul>, In, Value, Out)
 ACLNN(NeScalar, WithNumber<NotEqual>, In, Value, Out)

@@ -33,7 +33,8 @@ bool EachPlace(const View &x, const std::vector<View> &indices, const View &resu
   std::vector<std::vector<int64_t>> places;
   for (const auto d : indexed) places.push_back(Values<int64_t>(indices[d], common));
   const bool neighbours = !indexed.empty() && indexed.back() - indexed.front() + 1 == indexed.size();
-  const auto at = static_cast<int64_t>(neighbours ? indexed.front() : 0), dimensions = static_cast<int64_t>(common.size());
+  const auto at = static_cast<int64_t>(neighbours ? indexed.front() : 0),
+             dimensions = static_cast<int64_t>(common.size());
   View slice = x, to = result;
   for (size_t i = indexed.size(); i-- > 0;) {
     slice.sizes.erase(slice.sizes.begin() + static_cast<int64_t>(indexed[i]));
@@ -67,7 +68,8 @@ std::vector<int64_t> IndexedSizes(const View &x, const std::vector<View> &indice
   std::vector<int64_t> common, sizes;
   size_t first = x.sizes.size(), last = 0, count = 0;
   for (size_t d = 0; d < x.sizes.size(); ++d) {
-    const bool whole = d >= indices.size() || (indices[d].sizes.size() == 1 && indices[d].count() == 0 && x.sizes[d] != 0);
+    const bool whole =
+        d >= indices.size() || (indices[d].sizes.size() == 1 && indices[d].count() == 0 && x.sizes[d] != 0);
     if (whole) {
       sizes.push_back(x.sizes[d]);
       continue;
@@ -131,7 +133,9 @@ int ArgMax(Call &call, In self, int64_t dim, bool, Out out) {
 }
 
 int GatherAlong(Call &call, In self, int64_t dim, In index, Out out) {
-  call.run = [dim](const Views &in, const Views &to) { return Gather(*in[0], dim, *in[1], *to[0]) ? 0 : kIndexOutside; };
+  call.run = [dim](const Views &in, const Views &to) {
+    return Gather(*in[0], dim, *in[1], *to[0]) ? 0 : kIndexOutside;
+  };
   return Operands(call, {{"self", self}, {"index", index}}, out);
 }
 
@@ -187,7 +191,9 @@ int MaskedFill(Call &call, Out self, In mask, In value) {
 int MaskedFillNumber(Call &call, Out self, In mask, Value value) {
   if (value == nullptr) return call.NullPointer("value");
   call.Attribute("value", value->value);
-  call.run = [number = Number(value)](const Views &in, const Views &to) { return Select(*in[1], number.view(), *in[0], *to[0]), 0; };
+  call.run = [number = Number(value)](const Views &in, const Views &to) {
+    return Select(*in[1], number.view(), *in[0], *to[0]), 0;
+  };
   return Operands(call, {{"selfRef", self}, {"mask", mask}}, self);
 }
 
@@ -218,7 +224,8 @@ static int Places(Call &call, In self, Out out, bool transposed) {
     for (size_t i = 0; i < values.size(); ++i) {
       if (values[i] == 0) continue;
       ++rows;
-      for (size_t d = 0; d < strides.size(); ++d) found.push_back(static_cast<int64_t>(i) / strides[d] % in[0]->sizes[d]);
+      for (size_t d = 0; d < strides.size(); ++d)
+        found.push_back(static_cast<int64_t>(i) / strides[d] % in[0]->sizes[d]);
     }
     View places = Over(&found, {rows, static_cast<int64_t>(strides.size())});
     if (transposed) {

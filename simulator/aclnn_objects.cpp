@@ -8,8 +8,8 @@
 
 using host_cann::DType;
 
-EXPORT Tensor *aclCreateTensor(const int64_t *sizes, uint64_t dimensions, int dtype, const int64_t *strides, int64_t offset,
-                               int format, const int64_t *, uint64_t, void *storage) {
+EXPORT Tensor *aclCreateTensor(const int64_t *sizes, uint64_t dimensions, int dtype, const int64_t *strides,
+                               int64_t offset, int format, const int64_t *, uint64_t, void *storage) {
   constexpr int kFractalNz = 29, kFractalZ = 4, kNc1hwc0 = 3;
   if (format == kFractalNz || format == kFractalZ || format == kNc1hwc0) {
     host_cann::Refuse(("tensors in the private format " + std::to_string(format)).c_str());
@@ -60,12 +60,14 @@ EXPORT int aclDestroyTensorList(const TensorList *list) {  // its tensors go wit
 // What a call whose result has as many elements as it finds has written into its output's description.
 EXPORT int aclGetViewShape(const Tensor *tensor, int64_t **sizes, uint64_t *count) {
   *count = tensor->view.sizes.size();
-  *sizes = new int64_t[*count];          // the caller deletes it
+  *sizes = new int64_t[*count];  // the caller deletes it
   std::copy(tensor->view.sizes.begin(), tensor->view.sizes.end(), *sizes);
   return 0;
 }
 
-EXPORT IntArray *aclCreateIntArray(const int64_t *values, uint64_t count) { return new IntArray{{values, values + count}}; }
+EXPORT IntArray *aclCreateIntArray(const int64_t *values, uint64_t count) {
+  return new IntArray{{values, values + count}};
+}
 EXPORT int aclDestroyIntArray(const IntArray *array) {
   delete array;
   return 0;

@@ -120,8 +120,9 @@ int DivMode(Call &call, In self, In other, int mode, Out out) {
 
 int DivModeNumber(Call &call, In self, Value other, int mode, Out out) {
   if (other == nullptr) return call.NullPointer("other");
-  return mode == 2 ? WithNumber<FloorDiv>(call, self, other, out)
-                   : mode == 0 ? WithNumber<Div>(call, self, other, out) : call.Invalid(kBadParam, "truncation is not implemented");
+  return mode == 2   ? WithNumber<FloorDiv>(call, self, other, out)
+         : mode == 0 ? WithNumber<Div>(call, self, other, out)
+                     : call.Invalid(kBadParam, "truncation is not implemented");
 }
 
 int Inverse(Call &call, In self, Out out) {
@@ -174,7 +175,8 @@ int MatrixProduct(Call &call, In self, In other, Out out, int8_t) {
   const auto &a = self->view.sizes, &b = other->view.sizes, &c = out->view.sizes;
   const bool matrices = a.size() >= 2 && b.size() >= 2 && c.size() >= 2;
   if (!matrices || a.back() != b[b.size() - 2] || c[c.size() - 2] != a[a.size() - 2] || c.back() != b.back()) {
-    return call.Invalid(kBadParam, "only [..., m, k] x [..., k, n] is implemented, got " + Sizes(a) + " x " + Sizes(b) + " -> " + Sizes(c));
+    return call.Invalid(kBadParam, "only [..., m, k] x [..., k, n] is implemented, got " + Sizes(a) + " x " + Sizes(b) +
+                                       " -> " + Sizes(c));
   }
   call.run = [](const Views &in, const Views &to) { return MatMul(*in[0], *in[1], nullptr, *to[0]), 0; };
   return Operands(call, {{"self", self}, {"mat2", other}}, out);
@@ -207,14 +209,21 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
       (bias != nullptr && bias->view.dtype != dtype)) {
     return call.Invalid(kBadParam, "bias and yOut must have x's dtype, expertIdxOut int32, outOut float32");
   }
-  const Gating gating{k,        k_group,  group_count, group_select_mode, renorm, norm_type,
-                      out_flag, static_cast<float>(scale), static_cast<float>(eps)};
+  const Gating gating{k,
+                      k_group,
+                      group_count,
+                      group_select_mode,
+                      renorm,
+                      norm_type,
+                      out_flag,
+                      static_cast<float>(scale),
+                      static_cast<float>(eps)};
   const auto refusal = GatingRefusal(gating, x->view, bias == nullptr ? nullptr : &bias->view);
   if (!refusal.empty()) return call.Invalid(kBadTiling, refusal);
   const std::vector<int64_t> kept = {x->view.sizes[0], k};
   if (y->view.sizes != kept || expert_idx->view.sizes != kept || norm_out->view.sizes != x->view.sizes) {
-    return call.Invalid(kBadTiling, "yOut is " + Sizes(y->view.sizes) + ", expertIdxOut " + Sizes(expert_idx->view.sizes) + ", outOut " +
-                                        Sizes(norm_out->view.sizes));
+    return call.Invalid(kBadTiling, "yOut is " + Sizes(y->view.sizes) + ", expertIdxOut " +
+                                        Sizes(expert_idx->view.sizes) + ", outOut " + Sizes(norm_out->view.sizes));
   }
   call.In("x", x);
   call.In("bias", bias);

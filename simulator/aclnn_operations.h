@@ -52,7 +52,9 @@ int Scaled(Call &call, In self, In other, Value alpha, Out out) {
 }
 
 template <class Function>
-int Two(Call &call, In self, In other, Out out) { return Scaled<Function>(call, self, other, nullptr, out); }
+int Two(Call &call, In self, In other, Out out) {
+  return Scaled<Function>(call, self, other, nullptr, out);
+}
 
 template <class Function>
 int ScaledNumber(Call &call, In self, Value other, Value alpha, Out out) {
@@ -65,14 +67,22 @@ int ScaledNumber(Call &call, In self, Value other, Value alpha, Out out) {
 }
 
 template <class Function>
-int WithNumber(Call &call, In self, Value other, Out out) { return ScaledNumber<Function>(call, self, other, nullptr, out); }
+int WithNumber(Call &call, In self, Value other, Out out) {
+  return ScaledNumber<Function>(call, self, other, nullptr, out);
+}
 
 template <class Function>
-int InPlace(Call &call, Out self, In other) { return Two<Function>(call, self, other, self); }
+int InPlace(Call &call, Out self, In other) {
+  return Two<Function>(call, self, other, self);
+}
 template <class Function>
-int ScaledInPlace(Call &call, Out self, In other, Value alpha) { return Scaled<Function>(call, self, other, alpha, self); }
+int ScaledInPlace(Call &call, Out self, In other, Value alpha) {
+  return Scaled<Function>(call, self, other, alpha, self);
+}
 template <class Function>
-int NumberInPlace(Call &call, Out self, Value other) { return WithNumber<Function>(call, self, other, self); }
+int NumberInPlace(Call &call, Out self, Value other) {
+  return WithNumber<Function>(call, self, other, self);
+}
 template <class Function>
 int ScaledNumberInPlace(Call &call, Out self, Value other, Value alpha) {
   return ScaledNumber<Function>(call, self, other, alpha, self);
@@ -101,9 +111,13 @@ int Along(Call &call, In self, Ints dims, bool keep, Out out) {
 }
 
 template <class Function>
-int AlongAs(Call &call, In self, Ints dims, bool keep, int, Out out) { return Along<Function>(call, self, dims, keep, out); }
+int AlongAs(Call &call, In self, Ints dims, bool keep, int, Out out) {
+  return Along<Function>(call, self, dims, keep, out);
+}
 template <class Function>
-int Whole(Call &call, In self, Out out) { return Along<Function>(call, self, nullptr, false, out); }
+int Whole(Call &call, In self, Out out) {
+  return Along<Function>(call, self, nullptr, false, out);
+}
 
 template <bool largest>
 int Extreme(Call &call, In self, int64_t dim, bool keep, Out values, Out indices);

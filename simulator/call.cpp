@@ -46,8 +46,10 @@ int Call::Execute(int device, uint64_t stream) const {
   if (status == 0) status = run(inputs, outputs);
   if (status == 0 && Logging()) {
     host_cann::Launch launch{kind_, name_, {}, {}, attributes_, device, stream};
-    for (const auto &operand : inputs_) if (operand.view) launch.inputs.emplace_back(operand.name, *operand.view);
-    for (const auto &operand : outputs_) if (operand.view) launch.outputs.emplace_back(operand.name, *operand.view);
+    for (const auto &operand : inputs_)
+      if (operand.view) launch.inputs.emplace_back(operand.name, *operand.view);
+    for (const auto &operand : outputs_)
+      if (operand.view) launch.outputs.emplace_back(operand.name, *operand.view);
     Log(launch, timer);
   }
   return status;
@@ -57,7 +59,8 @@ int Call::Launch(void *stream_handle) {
   auto *stream = FindStream(stream_handle);
   if (stream == nullptr) return Fail(kInvalidParam, name_ + ": not a live stream");
   if (const int status = FaultyCall(name_.c_str())) return status;
-  stream->Enqueue([call = std::move(*this), device = stream->device(), id = stream->id()] { return call.Execute(device, id); });
+  stream->Enqueue(
+      [call = std::move(*this), device = stream->device(), id = stream->id()] { return call.Execute(device, id); });
   return 0;
 }
 

@@ -12,7 +12,7 @@
 
 // The objects behind aclTensor*, aclScalar* and aclIntArray*; CANN's callers see only pointers.
 struct Tensor {
-  host_cann::View view;                // data is the address on the device
+  host_cann::View view;  // data is the address on the device
 };
 struct Scalar {
   double value;
@@ -28,9 +28,9 @@ struct IntArray {
 
 namespace host_cann {
 
-constexpr int kNullPointer = 161001;   // ACLNN_ERR_PARAM_NULLPTR
-constexpr int kBadParam = 161002;      // ACLNN_ERR_PARAM_INVALID: a dtype or a shape
-constexpr int kBadTiling = 561002;     // ACLNN_ERR_INNER_TILING_ERROR
+constexpr int kNullPointer = 161001;  // ACLNN_ERR_PARAM_NULLPTR
+constexpr int kBadParam = 161002;     // ACLNN_ERR_PARAM_INVALID: a dtype or a shape
+constexpr int kBadTiling = 561002;    // ACLNN_ERR_INNER_TILING_ERROR
 
 using Views = std::vector<std::optional<View>>;  // without a value: an optional tensor that was not given
 
@@ -39,7 +39,7 @@ using Work = std::function<int(const Views &, const Views &)>;
 
 struct Operand {
   std::string name;
-  std::optional<View> view;            // its data an address on the device, unless
+  std::optional<View> view;  // its data an address on the device, unless
   bool on_host = false;
 };
 
@@ -52,7 +52,9 @@ class Call {
   void Out(const char *name, const Tensor *tensor) { Out({name, Described(tensor)}); }
   void Out(Operand operand) { outputs_.push_back(std::move(operand)); }
   template <class T>
-  void Attribute(const char *name, T value) { AttributeJson(name, Json(value)); }
+  void Attribute(const char *name, T value) {
+    AttributeJson(name, Json(value));
+  }
   void AttributeJson(std::string name, std::string json) { attributes_.emplace_back(std::move(name), std::move(json)); }
 
   Work run;

@@ -15,7 +15,7 @@
 namespace host_cann {
 namespace {
 
-constexpr int kNoReport = 107012;      // ACL_ERROR_RT_THREAD_SUBSCRIBE, and a time-out of aclrtProcessReport
+constexpr int kNoReport = 107012;  // ACL_ERROR_RT_THREAD_SUBSCRIBE, and a time-out of aclrtProcessReport
 
 using Function = void (*)(void *);
 
@@ -28,7 +28,7 @@ struct Report {
 
 std::mutex mutex;
 std::condition_variable changed;
-std::map<void *, uint64_t> subscribed;  // stream -> thread
+std::map<void *, uint64_t> subscribed;           // stream -> thread
 std::map<uint64_t, std::deque<Report>> reports;  // thread -> what it is to run
 
 }  // namespace
@@ -63,7 +63,8 @@ EXPORT int aclrtLaunchCallback(Function function, void *data, int blocks, void *
   {
     const std::lock_guard<std::mutex> lock(mutex);
     const auto found = subscribed.find(stream_handle);
-    if (found == subscribed.end()) return Fail(kNoReport, "aclrtLaunchCallback: no thread has subscribed to the stream");
+    if (found == subscribed.end())
+      return Fail(kNoReport, "aclrtLaunchCallback: no thread has subscribed to the stream");
     thread = found->second;
   }
   stream->Enqueue([=] {

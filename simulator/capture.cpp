@@ -21,7 +21,7 @@ struct Running {
 
 thread_local int thread_mode = kGlobal;
 std::mutex mutex;
-std::vector<Running> &All() {          // the captures that are going on
+std::vector<Running> &All() {  // the captures that are going on
   static auto &all = *new std::vector<Running>;
   return all;
 }
@@ -87,7 +87,7 @@ bool Capture::valid() {
 }
 
 int Capture::Run() {
-  for (const auto &task : tasks_) {    // they no longer change
+  for (const auto &task : tasks_) {  // they no longer change
     if (const int status = task()) return status;
   }
   return 0;
@@ -98,8 +98,10 @@ int ForbiddenWhileCapturing(const char *call) {
   const std::lock_guard<std::mutex> lock(mutex);
   for (const auto &running : All()) {
     const bool mine = running.thread == std::this_thread::get_id();
-    if (running.device != CurrentDevice() || running.mode == kRelaxed || (running.mode == kThreadLocal && !mine)) continue;
-    return running.capture->Invalidate(kCaptureForbids, std::string(call) + " is not possible while a stream is being captured");
+    if (running.device != CurrentDevice() || running.mode == kRelaxed || (running.mode == kThreadLocal && !mine))
+      continue;
+    return running.capture->Invalidate(kCaptureForbids,
+                                       std::string(call) + " is not possible while a stream is being captured");
   }
   return 0;
 }
@@ -111,7 +113,8 @@ using namespace host_cann;  // NOLINT: the entry points are this file's other ha
 EXPORT int aclmdlRICaptureBegin(void *handle, int mode) {
   auto *stream = FindStream(handle);
   if (stream == nullptr) return Fail(kInvalidParam, "aclmdlRICaptureBegin: not a live stream");
-  if (stream->capture() != nullptr) return Fail(kStreamCaptured, "aclmdlRICaptureBegin: the stream is being captured already");
+  if (stream->capture() != nullptr)
+    return Fail(kStreamCaptured, "aclmdlRICaptureBegin: the stream is being captured already");
   auto capture = std::make_shared<Capture>();
   capture->Join(stream);
   const std::lock_guard<std::mutex> lock(mutex);

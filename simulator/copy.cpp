@@ -50,7 +50,13 @@ int CheckCapacity(const char *call, size_t capacity, size_t bytes) {
 Launch CopyLaunch(size_t bytes, int kind, int device, uint64_t stream) {
   constexpr const char *kKinds[] = {"host to host", "host to device", "device to host", "device to device", "default"};
   const std::string direction = kind >= 0 && kind <= kDefault ? kKinds[kind] : "unknown";
-  return {"copy", "aclrtMemcpyAsync", {}, {}, {{"bytes", Json(static_cast<int64_t>(bytes))}, {"direction", Json(direction)}}, device, stream};
+  return {"copy",
+          "aclrtMemcpyAsync",
+          {},
+          {},
+          {{"bytes", Json(static_cast<int64_t>(bytes))}, {"direction", Json(direction)}},
+          device,
+          stream};
 }
 
 int Fill(void *address, int value, size_t bytes) {
@@ -71,14 +77,17 @@ EXPORT int aclrtMalloc(void **address, size_t bytes, int) {
   if (device < 0) return Fail(kInvalidDevice, "aclrtMalloc: no device is set");
   *address = DeviceMalloc(device, bytes);
   if (*address != nullptr) return 0;
-  return Fail(kOutOfMemory, "aclrtMalloc: device " + std::to_string(device) + " has no " + Bytes(bytes) + " in one piece; " +
-                                Bytes(DeviceFreeBytes(device)) + " of " + Bytes(DeviceTotalBytes(device)) + " are free");
+  return Fail(kOutOfMemory, "aclrtMalloc: device " + std::to_string(device) + " has no " + Bytes(bytes) +
+                                " in one piece; " + Bytes(DeviceFreeBytes(device)) + " of " +
+                                Bytes(DeviceTotalBytes(device)) + " are free");
 }
 
 EXPORT int aclrtMallocAlign32(void **address, size_t bytes, int policy) { return aclrtMalloc(address, bytes, policy); }
 
 EXPORT int aclrtFree(void *address) {
-  return DeviceFree(address) ? 0 : Fail(kInvalidParam, "aclrtFree: not an address that aclrtMalloc gave: " + Explain(address, 0));
+  return DeviceFree(address)
+             ? 0
+             : Fail(kInvalidParam, "aclrtFree: not an address that aclrtMalloc gave: " + Explain(address, 0));
 }
 
 EXPORT int aclrtMallocHost(void **address, size_t bytes) {

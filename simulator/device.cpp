@@ -19,8 +19,8 @@
 namespace host_cann {
 namespace {
 
-constexpr int kNoContext = 107002;     // ACL_ERROR_RT_CONTEXT_NULL
-constexpr int kBadStream = 107003;     // ACL_ERROR_RT_STREAM_CONTEXT
+constexpr int kNoContext = 107002;  // ACL_ERROR_RT_CONTEXT_NULL
+constexpr int kBadStream = 107003;  // ACL_ERROR_RT_STREAM_CONTEXT
 
 thread_local int current_device = -1;
 
@@ -29,7 +29,7 @@ struct Registry {
   std::mutex mutex;
   std::map<void *, std::shared_ptr<Stream>> streams;
   std::shared_ptr<Stream> default_streams[kMaxDevices];
-  char contexts[kMaxDevices];          // a context is the address of its device's byte
+  char contexts[kMaxDevices];  // a context is the address of its device's byte
 };
 
 Registry &All() {
@@ -79,7 +79,9 @@ int SynchronizeAll(const char *call, int64_t timeout_ms) {
 
 int CapturedStream(const char *call, const std::shared_ptr<Stream> &stream) {
   const auto capture = stream == nullptr ? nullptr : stream->capture();
-  return capture == nullptr ? 0 : capture->Invalidate(kStreamCaptured, std::string(call) + ": the stream is being captured");
+  return capture == nullptr
+             ? 0
+             : capture->Invalidate(kStreamCaptured, std::string(call) + ": the stream is being captured");
 }
 
 int CreateStream(void **handle) {
@@ -94,7 +96,7 @@ int CreateStream(void **handle) {
 }
 
 int DestroyStream(const char *call, void *handle) {
-  std::shared_ptr<Stream> last;        // its queue runs dry outside the lock
+  std::shared_ptr<Stream> last;  // its queue runs dry outside the lock
   auto &all = All();
   const std::lock_guard<std::mutex> lock(all.mutex);
   const auto found = all.streams.find(handle);
@@ -141,7 +143,8 @@ EXPORT int aclInit(const char *) {
 EXPORT int aclFinalize() {
   if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr) return 0;
   for (const auto &[device, address, bytes] : Allocations()) {
-    std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address, device);
+    std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address,
+                 device);
   }
   return 0;
 }
@@ -210,7 +213,7 @@ EXPORT int aclrtStreamQuery(void *handle, int *status) {
   const auto stream = Lookup(handle);
   if (stream == nullptr) return BadStream("aclrtStreamQuery");
   if (const int code = CapturedStream("aclrtStreamQuery", stream)) return code;
-  *status = stream->Idle() ? 0 : 1;    // ACL_STREAM_STATUS_COMPLETE, _NOT_READY
+  *status = stream->Idle() ? 0 : 1;  // ACL_STREAM_STATUS_COMPLETE, _NOT_READY
   return 0;
 }
 

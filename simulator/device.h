@@ -7,9 +7,9 @@ namespace host_cann {
 
 constexpr int kMaxDevices = 16;
 
-int DeviceCount();                     // ASCEND_MOE_GATING_SIMULATOR_DEVICES, 2 without it
-size_t DeviceMemory();                 // bytes of each: ASCEND_MOE_GATING_SIMULATOR_MEMORY, 16 GiB without it
-int CurrentDevice();                   // of the calling thread; -1 before aclrtSetDevice
-bool SetCurrentDevice(int device);     // false when there is no such device
+int DeviceCount();                  // ASCEND_MOE_GATING_SIMULATOR_DEVICES, 2 without it
+size_t DeviceMemory();              // bytes of each: ASCEND_MOE_GATING_SIMULATOR_MEMORY, 16 GiB without it
+int CurrentDevice();                // of the calling thread; -1 before aclrtSetDevice
+bool SetCurrentDevice(int device);  // false when there is no such device
 
 }  // namespace host_cann

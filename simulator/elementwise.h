@@ -73,17 +73,20 @@ void Binary(const View &a, const View &b, const View &y, double scale = 1) {
   });
 }
 
-#define FUNCTION(name, parameters, expression)          \
-  struct name {                                         \
-    template <class T>                                  \
-    static auto of parameters { return expression; }    \
+#define FUNCTION(name, parameters, expression) \
+  struct name {                                \
+    template <class T>                         \
+    static auto of parameters {                \
+      return expression;                       \
+    }                                          \
   };
 FUNCTION(Add, (T a, T b), a + b)
 FUNCTION(Sub, (T a, T b), a - b)
-FUNCTION(Mul, (T a, T b), a * b)
-FUNCTION(Div, (T a, T b), std::is_integral_v<T> && b == 0 ? T{0} : a / b)
+FUNCTION(Mul, (T a, T b), a *b)
+FUNCTION(Div, (T a, T b), std::is_integral_v<T> &&b == 0 ? T{0} : a / b)
 FUNCTION(FloorDiv, (T a, T b), std::floor(static_cast<double>(a) / static_cast<double>(b)))
-FUNCTION(Mod, (T a, T b), static_cast<double>(a) - static_cast<double>(b) * std::trunc(static_cast<double>(a) / static_cast<double>(b)))
+FUNCTION(Mod, (T a, T b),
+         static_cast<double>(a) - static_cast<double>(b) * std::trunc(static_cast<double>(a) / static_cast<double>(b)))
 FUNCTION(Maximum, (T a, T b), a != a ? a : std::max(a, b))
 FUNCTION(Minimum, (T a, T b), a != a ? a : std::min(a, b))
 FUNCTION(Equal, (T a, T b), a == b)
@@ -103,7 +106,7 @@ FUNCTION(Sqrt, (T x), std::sqrt(x))
 FUNCTION(Ceil, (T x), std::ceil(x))
 FUNCTION(Floor, (T x), std::floor(x))
 FUNCTION(Reciprocal, (T x), 1 / static_cast<double>(x))
-FUNCTION(Square, (T x), x * x)
+FUNCTION(Square, (T x), x *x)
 FUNCTION(Silu, (T x), x / (1 + std::exp(-x)))
 FUNCTION(IsFinite, (T x), std::isfinite(static_cast<double>(x)))
 FUNCTION(BitwiseNot, (T x), ~static_cast<int64_t>(x))
@@ -111,7 +114,8 @@ FUNCTION(BitwiseAnd, (T a, T b), static_cast<int64_t>(a) & static_cast<int64_t>(
 FUNCTION(BitwiseOr, (T a, T b), static_cast<int64_t>(a) | static_cast<int64_t>(b))
 FUNCTION(BitwiseXor, (T a, T b), static_cast<int64_t>(a) ^ static_cast<int64_t>(b))
 FUNCTION(Pow, (T a, T b), std::pow(a, b))
-FUNCTION(Remainder, (T a, T b), static_cast<double>(a) - static_cast<double>(b) * std::floor(static_cast<double>(a) / static_cast<double>(b)))
+FUNCTION(Remainder, (T a, T b),
+         static_cast<double>(a) - static_cast<double>(b) * std::floor(static_cast<double>(a) / static_cast<double>(b)))
 FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
 #undef FUNCTION
 

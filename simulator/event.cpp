@@ -15,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kBadEvent = 107004;      // ACL_ERROR_RT_EVENT_...: not an event
+constexpr int kBadEvent = 107004;  // ACL_ERROR_RT_EVENT_...: not an event
 constexpr int kNotRecorded = 107005;
 
 // Every record has a number; a wait is for the record that was the last when the wait was issued.
@@ -65,7 +65,8 @@ int BadEvent(const char *call) { return Fail(kBadEvent, std::string(call) + ": n
 
 int CapturedEvent(const char *call, Event &event) {
   if (!event.Captured()) return 0;
-  return event.capture->Invalidate(kEventCaptured, std::string(call) + ": the event was recorded on a stream that is being captured");
+  return event.capture->Invalidate(kEventCaptured,
+                                   std::string(call) + ": the event was recorded on a stream that is being captured");
 }
 
 int Create(void **handle) {
@@ -137,7 +138,8 @@ EXPORT int aclrtStreamWaitEvent(void *stream_handle, void *handle) {
   }
   if (capture != nullptr) {
     if (event->Complete()) return 0;
-    return capture->Invalidate(kCaptureForbids, "aclrtStreamWaitEvent: a captured stream cannot wait for work outside of the capture");
+    return capture->Invalidate(kCaptureForbids,
+                               "aclrtStreamWaitEvent: a captured stream cannot wait for work outside of the capture");
   }
   stream->Enqueue([event, record = event->Recorded()] {
     event->Wait(record);
@@ -161,14 +163,14 @@ EXPORT int aclrtQueryEventStatus(void *handle, int *status) {
   const auto event = Lookup(handle);
   if (event == nullptr) return BadEvent("aclrtQueryEventStatus");
   if (const int code = CapturedEvent("aclrtQueryEventStatus", *event)) return code;
-  *status = event->Complete() ? 1 : 0; // ACL_EVENT_RECORDED_STATUS_COMPLETE, _NOT_READY
+  *status = event->Complete() ? 1 : 0;  // ACL_EVENT_RECORDED_STATUS_COMPLETE, _NOT_READY
   return 0;
 }
 
 EXPORT int aclrtQueryEventWaitStatus(void *handle, int *status) {
   const auto event = Lookup(handle);
   if (event == nullptr) return BadEvent("aclrtQueryEventWaitStatus");
-  *status = event->Complete() ? 0 : 1; // ACL_EVENT_WAIT_STATUS_COMPLETE, _NOT_READY
+  *status = event->Complete() ? 0 : 1;  // ACL_EVENT_WAIT_STATUS_COMPLETE, _NOT_READY
   return 0;
 }
 

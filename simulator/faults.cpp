@@ -18,7 +18,7 @@ namespace {
 
 struct Wanted {
   std::string entry_point;
-  int occurrence;                      // counted from 1; 0: every one
+  int occurrence;  // counted from 1; 0: every one
   int status;
   Fault fault;
   int id;
@@ -41,8 +41,16 @@ bool IsWanted(int id) {
 
 // Calls that ask; beside them every aclnn call and graph node does.
 constexpr const char *kEntryPoints[] = {
-    "aclrtMalloc",          "aclrtMallocHost",        "aclrtMemcpy",    "aclrtMemcpyAsync", "aclrtCreateStream",
-    "aclrtSynchronizeStream", "aclrtSynchronizeDevice", "ge::AddGraph", "ge::CompileGraph", "ge::RunGraphWithStreamAsync",
+    "aclrtMalloc",
+    "aclrtMallocHost",
+    "aclrtMemcpy",
+    "aclrtMemcpyAsync",
+    "aclrtCreateStream",
+    "aclrtSynchronizeStream",
+    "aclrtSynchronizeDevice",
+    "ge::AddGraph",
+    "ge::CompileGraph",
+    "ge::RunGraphWithStreamAsync",
 };
 
 bool Asks(const char *entry_point) {

@@ -1,5 +1,6 @@
-// The part of the graph engine's C++ interface that torchair's libraries are linked against. Names, member functions and
-// the layout of what crosses the border are CANN's: nearly every class is one shared_ptr to what only the stand-in knows.
+// The part of the graph engine's C++ interface that torchair's libraries are linked against. Names, member functions
+// and the layout of what crosses the border are CANN's: nearly every class is one shared_ptr to what only the stand-in
+// knows.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +17,14 @@ namespace ge {
 
 using Status = uint32_t;
 using graphStatus = uint32_t;
-enum DataType : int32_t {};            // the numbers of host_cann::DType
+enum DataType : int32_t {};  // the numbers of host_cann::DType
 enum Format : int32_t { FORMAT_ND = 2 };
 enum Placement : uint32_t { kPlacementHost = 0, kPlacementDevice = 1 };
 
 class AscendString {
  public:
   AscendString() = default;
-  AscendString(const char *text);      // NOLINT: implicit in CANN
+  AscendString(const char *text);  // NOLINT: implicit in CANN
   const char *GetString() const;
   bool operator<(const AscendString &other) const;
   bool operator==(const AscendString &other) const;
@@ -189,7 +190,8 @@ class Session {
   std::shared_ptr<CompiledGraphSummary> GetCompiledGraphSummary(uint32_t id);
   Status RemoveGraph(uint32_t id);
   Status RunGraph(uint32_t id, const std::vector<Tensor> &inputs, std::vector<Tensor> &outputs);
-  Status RunGraphWithStreamAsync(uint32_t id, void *stream, const std::vector<Tensor> &inputs, std::vector<Tensor> &outputs);
+  Status RunGraphWithStreamAsync(uint32_t id, void *stream, const std::vector<Tensor> &inputs,
+                                 std::vector<Tensor> &outputs);
   Status SetGraphConstMemoryBase(uint32_t id, const void *memory, size_t bytes);
   Status SetGraphFixedFeatureMemoryBase(uint32_t id, const void *memory, size_t bytes);
   Status UpdateGraphFeatureMemoryBase(uint32_t id, const void *memory, size_t bytes);

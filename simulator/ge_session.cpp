@@ -19,7 +19,7 @@ namespace ge {
 class GraphImpl {
  public:
   std::shared_ptr<Model> model;
-  std::string bytes;                   // as it was loaded, for SaveToFile
+  std::string bytes;  // as it was loaded, for SaveToFile
 };
 
 class NodeImpl {
@@ -44,14 +44,14 @@ constexpr Status kSuccess = 0;
 
 struct Compiled {
   std::shared_ptr<const Model> model;
-  std::string gears;                   // "4;8;16" or "1,4;2,8": all that the unknown sizes may be; empty: anything
+  std::string gears;  // "4;8;16" or "1,4;2,8": all that the unknown sizes may be; empty: anything
   std::shared_ptr<CompiledGraphSummary::SummaryData> summary;  // null until the graph is compiled
 };
 
 struct Sessions {
   std::mutex mutex;
   uint64_t next = 0;
-  std::map<uint64_t, std::map<uint32_t, Compiled>> graphs;     // by session and by graph
+  std::map<uint64_t, std::map<uint32_t, Compiled>> graphs;        // by session and by graph
   std::map<const void *, std::shared_ptr<Allocator>> allocators;  // by stream
 };
 
@@ -81,7 +81,8 @@ std::shared_ptr<Allocator> AllocatorOf(const void *stream) {
 host_cann::Feed FeedOf(const Tensor &tensor) {
   std::vector<int64_t> sizes;
   for (size_t d = 0; d < tensor.GetShapeDimNum(); ++d) sizes.push_back(tensor.GetShapeDim(d));
-  return {host_cann::Contiguous(const_cast<uint8_t *>(tensor.GetData()), static_cast<host_cann::DType>(tensor.GetDataType()), sizes),
+  return {host_cann::Contiguous(const_cast<uint8_t *>(tensor.GetData()),
+                                static_cast<host_cann::DType>(tensor.GetDataType()), sizes),
           tensor.GetPlacement() == kPlacementHost};
 }
 
@@ -152,7 +153,7 @@ graphStatus Graph::LoadFromSerializedModelArray(const void *bytes, size_t size) 
 }
 
 graphStatus Graph::CopyFrom(const Graph &graph) {
-  impl_ = graph.impl_;                 // a model does not change once it is parsed
+  impl_ = graph.impl_;  // a model does not change once it is parsed
   return kSuccess;
 }
 
@@ -160,7 +161,8 @@ graphStatus Graph::SaveToFile(const char *path) const {
   std::ofstream file(path, std::ios::binary);
   if (impl_ != nullptr) file << impl_->bytes;
   if (impl_ != nullptr && file.flush()) return kSuccess;
-  return static_cast<graphStatus>(Fail(host_cann::kInvalidParam, std::string("the graph cannot be written to ") + path));
+  return static_cast<graphStatus>(
+      Fail(host_cann::kInvalidParam, std::string("the graph cannot be written to ") + path));
 }
 
 std::vector<GNode> Graph::GetAllNodes() const {
@@ -201,7 +203,9 @@ bool CompiledGraphSummary::IsStatic() const { return data_->is_static; }
 Status CompiledGraphSummary::GetConstMemorySize(size_t &size) const { return size = 0, kSuccess; }
 Status CompiledGraphSummary::GetFeatureMemorySize(size_t &size) const { return size = 0, kSuccess; }
 Status CompiledGraphSummary::GetFixedFeatureMemorySize(size_t &size) const { return size = 0, kSuccess; }
-Status CompiledGraphSummary::GetFeatureMemoryBaseRefreshable(bool &refreshable) const { return refreshable = true, kSuccess; }
+Status CompiledGraphSummary::GetFeatureMemoryBaseRefreshable(bool &refreshable) const {
+  return refreshable = true, kSuccess;
+}
 Status CompiledGraphSummary::GetOutputShapes(std::vector<Shape> &shapes) const {
   for (const auto &view : data_->outputs) shapes.emplace_back(view.sizes);
   return kSuccess;
@@ -275,13 +279,15 @@ Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream_handle, const 
   const auto graph = Find(session_id_, id);
   if (graph.summary == nullptr) return Unknown(id, "compiled");
   auto *stream = host_cann::FindStream(stream_handle);
-  if (stream == nullptr) return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph is run on what is not a live stream"));
+  if (stream == nullptr)
+    return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph is run on what is not a live stream"));
   if (const int status = host_cann::FaultyCall("ge::RunGraphWithStreamAsync")) return static_cast<Status>(status);
   std::vector<host_cann::Feed> feeds;
   for (const auto &input : inputs) feeds.push_back(FeedOf(input));
   const auto gear = GearOf(*graph.model, feeds);
   if (!graph.gears.empty() && (";" + graph.gears + ";").find(";" + gear + ";") == std::string::npos) {
-    return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph was compiled for the gears " + graph.gears + ", not for " + gear));
+    return static_cast<Status>(
+        Fail(host_cann::kInvalidParam, "the graph was compiled for the gears " + graph.gears + ", not for " + gear));
   }
   Results results(stream_handle, &outputs);
   auto plan = std::make_shared<host_cann::Plan>();

@@ -74,7 +74,9 @@ graphStatus Tensor::SetData(uint8_t *data, size_t, const DeleteFunc &deleter) {
   impl->data = {data, deleter};
   return kSuccess;
 }
-graphStatus Tensor::ResetData(uint8_t *data, size_t size, const DeleteFunc &deleter) { return SetData(data, size, deleter); }
+graphStatus Tensor::ResetData(uint8_t *data, size_t size, const DeleteFunc &deleter) {
+  return SetData(data, size, deleter);
+}
 std::unique_ptr<uint8_t[], Tensor::DeleteFunc> Tensor::ResetData() {
   return std::exchange(impl->data, {nullptr, [](uint8_t *) {}});
 }

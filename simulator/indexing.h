@@ -93,7 +93,8 @@ inline bool Scatter(const View &y, int64_t dim, const View &index, const View &s
     View given = source.sizes.empty() ? source : RowsAlong(source, dim);
     if (!source.sizes.empty()) given.sizes = places.sizes;
     const auto from = Values<T>(given, places.sizes);
-    inside = EachIndexed(&to, rows.sizes.back(), places, [&](T *element, size_t i) { *element = add ? *element + from[i] : from[i]; });
+    inside = EachIndexed(&to, rows.sizes.back(), places,
+                         [&](T *element, size_t i) { *element = add ? *element + from[i] : from[i]; });
     if (inside) Copy(Over(&to, rows.sizes), rows);
   });
   return inside;
@@ -104,7 +105,7 @@ inline bool Take(const View &x, int64_t axis, const View &index, const View &y) 
   const auto at = static_cast<size_t>(axis);
   const auto places = Values<int64_t>(index, index.sizes);
   const auto dimensions = static_cast<int64_t>(index.sizes.size());
-  View slice = x, to = y;                // both without the dimensions that are walked here
+  View slice = x, to = y;  // both without the dimensions that are walked here
   slice.sizes.erase(slice.sizes.begin() + axis);
   slice.strides.erase(slice.strides.begin() + axis);
   to.sizes.erase(to.sizes.begin() + axis, to.sizes.begin() + axis + dimensions);

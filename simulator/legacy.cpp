@@ -74,11 +74,11 @@ using Buffers = const DataBuffer *const *;
 
 }  // namespace
 
-EXPORT int aclopCompileAndExecute(const char *type, int, Descs, Buffers, int, Descs, Buffers, const Attributes *, int, int,
-                                  const char *, void *stream) {
+EXPORT int aclopCompileAndExecute(const char *type, int, Descs, Buffers, int, Descs, Buffers, const Attributes *, int,
+                                  int, const char *, void *stream) {
   return RefuseOperator(type, stream);
 }
-EXPORT int aclopCompileAndExecuteV2(const char *type, int, TensorDesc **, DataBuffer **, int, TensorDesc **, DataBuffer **,
-                                    Attributes *, int, int, const char *, void *stream) {
+EXPORT int aclopCompileAndExecuteV2(const char *type, int, TensorDesc **, DataBuffer **, int, TensorDesc **,
+                                    DataBuffer **, Attributes *, int, int, const char *, void *stream) {
   return RefuseOperator(type, stream);
 }

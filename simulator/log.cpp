@@ -45,9 +45,10 @@ double Timer::Now() {
 
 void Log(const Launch &launch, const Timer &timer) {
   std::string line = "{\"kind\": " + Json(std::string(launch.kind)) + ", \"name\": " + Json(launch.name) +
-                     ", \"device\": " + std::to_string(launch.device) + ", \"stream\": " + std::to_string(launch.stream) +
-                     ", \"start\": " + Micro(timer.start()) + ", \"duration\": " + Micro(timer.elapsed()) +
-                     ", \"inputs\": " + Tensors(launch.inputs) + ", \"outputs\": " + Tensors(launch.outputs) + ", \"attributes\": {";
+                     ", \"device\": " + std::to_string(launch.device) +
+                     ", \"stream\": " + std::to_string(launch.stream) + ", \"start\": " + Micro(timer.start()) +
+                     ", \"duration\": " + Micro(timer.elapsed()) + ", \"inputs\": " + Tensors(launch.inputs) +
+                     ", \"outputs\": " + Tensors(launch.outputs) + ", \"attributes\": {";
   for (size_t i = 0; i < launch.attributes.size(); ++i) {
     line += (i == 0 ? "" : ", ") + Json(launch.attributes[i].first) + ": " + launch.attributes[i].second;
   }
@@ -74,7 +75,8 @@ std::string Json(const std::string &text) {
 std::string Json(bool value) { return value ? "true" : "false"; }
 std::string Json(int64_t value) { return std::to_string(value); }
 std::string Json(double value) {
-  if (!std::isfinite(value)) return Json(std::isnan(value) ? std::string("nan") : std::string(value > 0 ? "inf" : "-inf"));
+  if (!std::isfinite(value))
+    return Json(std::isnan(value) ? std::string("nan") : std::string(value > 0 ? "inf" : "-inf"));
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", value);
   return text;

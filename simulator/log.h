@@ -10,8 +10,8 @@
 namespace host_cann {
 
 struct Launch {
-  const char *kind;                    // "aclnn", "graph node" or "copy"
-  std::string name;                    // aclnnMoeGatingTopK, MoeGatingTopK, ...
+  const char *kind;  // "aclnn", "graph node" or "copy"
+  std::string name;  // aclnnMoeGatingTopK, MoeGatingTopK, ...
   // Name and tensor; an optional tensor that was not given is left out.
   std::vector<std::pair<std::string, View>> inputs, outputs;
   std::vector<std::pair<std::string, std::string>> attributes;  // the value as JSON text
@@ -19,7 +19,7 @@ struct Launch {
   uint64_t stream = 0;
 };
 
-class Timer {                          // of one launch, in microseconds of one clock for the process
+class Timer {  // of one launch, in microseconds of one clock for the process
  public:
   double start() const { return start_; }
   double elapsed() const { return Now() - start_; }
@@ -29,7 +29,7 @@ class Timer {                          // of one launch, in microseconds of one 
   double start_ = Now();
 };
 
-bool Logging();                        // false costs one relaxed load per launch
+bool Logging();                                      // false costs one relaxed load per launch
 void Log(const Launch &launch, const Timer &timer);  // called on the stream's worker, in execution order
 
 std::string Json(const std::string &text);  // quoted and escaped

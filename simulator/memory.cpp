@@ -14,8 +14,8 @@ namespace host_cann {
 namespace {
 
 constexpr size_t kAlign = 512;
-constexpr int kFresh = 0xA5;           // new memory is not zero
-constexpr int kFreed = 0xDD;           // and freed memory is not what it was
+constexpr int kFresh = 0xA5;  // new memory is not zero
+constexpr int kFreed = 0xDD;  // and freed memory is not what it was
 
 // Two ranges of the same length: addresses from `device` are handed out and cannot be touched, the bytes lie at the
 // same offset from `host`.
@@ -74,7 +74,8 @@ bool FindGap(const Arena &arena, size_t bytes, size_t *offset) {
 
 void ForgetFreed(Arena *arena, size_t begin, size_t end) {
   auto entry = Before(arena->freed, begin);
-  if (entry == arena->freed.end() || entry->first + Padded(entry->second) <= begin) entry = arena->freed.lower_bound(begin);
+  if (entry == arena->freed.end() || entry->first + Padded(entry->second) <= begin)
+    entry = arena->freed.lower_bound(begin);
   while (entry != arena->freed.end() && entry->first < end) entry = arena->freed.erase(entry);
 }
 
@@ -144,13 +145,14 @@ std::string Explain(const void *address, size_t bytes) {
   };
   const auto live = Before(arena.live, offset), freed = Before(arena.freed, offset);
   if (within(arena.live, live)) {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into an allocation of %zu bytes on device %d", bytes, address,
-                  offset - live->first, live->second, device);
+    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into an allocation of %zu bytes on device %d", bytes,
+                  address, offset - live->first, live->second, device);
   } else if (within(arena.freed, freed)) {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into a freed allocation of %zu bytes on device %d", bytes,
-                  address, offset - freed->first, freed->second, device);
+    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into a freed allocation of %zu bytes on device %d",
+                  bytes, address, offset - freed->first, freed->second, device);
   } else {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, memory of device %d that is not allocated", bytes, address, device);
+    std::snprintf(text, sizeof text, "%zu bytes at %p, memory of device %d that is not allocated", bytes, address,
+                  device);
   }
   return text;
 }
@@ -173,7 +175,8 @@ EXPORT const char *host_cann_allocations() {
   lines.clear();
   for (const auto &allocation : host_cann::Allocations()) {
     const auto address = reinterpret_cast<uintptr_t>(allocation.address);
-    lines += std::to_string(allocation.device) + " " + std::to_string(address) + " " + std::to_string(allocation.bytes) + "\n";
+    lines += std::to_string(allocation.device) + " " + std::to_string(address) + " " +
+             std::to_string(allocation.bytes) + "\n";
   }
   return lines.c_str();
 }

@@ -12,8 +12,9 @@ namespace {
 
 // The model file counts dtypes differently from the rest of CANN.
 DType FromProto(int64_t dtype) {
-  constexpr DType kDTypes[] = {DType::kFloat, DType::kFloat,  DType::kHalf,  DType::kInt8,   DType::kUInt8, DType::kInt16, DType(7),
-                               DType::kInt32, DType::kInt64, DType::kUInt32, DType::kUInt64, DType::kBool, DType::kDouble};
+  constexpr DType kDTypes[] = {DType::kFloat,  DType::kFloat, DType::kHalf,  DType::kInt8,  DType::kUInt8,
+                               DType::kInt16,  DType(7),      DType::kInt32, DType::kInt64, DType::kUInt32,
+                               DType::kUInt64, DType::kBool,  DType::kDouble};
   return dtype >= 0 && dtype <= 12 ? kDTypes[dtype] : static_cast<DType>(dtype);
 }
 
@@ -65,7 +66,8 @@ Attribute ParseAttribute(const std::string &bytes) {
     switch (value.field) {
       case 1: ParseList(value.bytes, &attribute); break;
       case 2: attribute.json = Json(attribute.text = value.bytes); break;
-      case 3: case 15: attribute.json = Json(attribute.integer = value.integer()); break;
+      case 3:
+      case 15: attribute.json = Json(attribute.integer = value.integer()); break;
       case 4: attribute.json = Json(static_cast<double>(attribute.real = value.real())); break;
       case 5: attribute.json = Json((attribute.integer = value.integer()) != 0); break;
       case 12: ParseTensor(value.bytes, &attribute); break;
@@ -77,7 +79,7 @@ Attribute ParseAttribute(const std::string &bytes) {
 
 struct RawNode {
   Node node;
-  std::vector<std::string> sources;    // "name:index"; empty for an input that is not fed
+  std::vector<std::string> sources;  // "name:index"; empty for an input that is not fed
 };
 
 RawNode ParseNode(const std::string &bytes) {
@@ -143,10 +145,12 @@ class Sorter {
     for (const auto &source : raw.sources) {
       const size_t colon = source.rfind(':');
       const bool control = !source.empty() && source.compare(colon + 1, std::string::npos, "-1") == 0;
-      if (!control && input == raw.node.inputs.size()) return Broken("node " + raw.node.name + " has an input without a name");
+      if (!control && input == raw.node.inputs.size())
+        return Broken("node " + raw.node.name + " has an input without a name");
       if (!source.empty()) {
         const auto producer = by_name_.find(source.substr(0, colon));
-        if (producer == by_name_.end()) return Broken("node " + raw.node.name + " reads from " + source + ", which does not exist");
+        if (producer == by_name_.end())
+          return Broken("node " + raw.node.name + " reads from " + source + ", which does not exist");
         if (!Place(producer->second, model)) return false;
         if (!control) {
           raw.node.inputs[input].node = places_[producer->second];

@@ -49,7 +49,8 @@ constexpr NodeType kNodeTypes[] = {
     {"Minimum", "x1 x2", "", "y", OfTwo<Minimum>},
     {"Mod", "x1 x2", "", "y", OfTwo<Mod>},
     {"MoeGatingTopK", "x bias?",
-     "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out", MoeGatingTopK},
+     "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
+     MoeGatingTopK},
     {"Mul", "x1 x2", "", "y", OfTwo<Mul>},
     {"Neg", "x", "", "y", OfOne<Neg>},
     {"NotEqual", "x1 x2", "", "y", Compare<NotEqual>},
@@ -70,8 +71,8 @@ constexpr NodeType kNodeTypes[] = {
     {"Sort", "x", "axis descending stable", "y1 y2", Sort},
     {"Sqrt", "x", "", "y", OfOne<Sqrt>},
     {"Squeeze", "x", "axis", "y", Squeeze},
-    {"StridedSlice", "x begin end strides",
-     "begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask", "y", StridedSlice},
+    {"StridedSlice", "x begin end strides", "begin_mask end_mask ellipsis_mask new_axis_mask shrink_axis_mask", "y",
+     StridedSlice},
     {"Sub", "x1 x2", "", "y", OfTwo<Sub>},
     {"TopKV2", "x k", "sorted dim largest indices_dtype sort_policy", "values indices", TopKV2},
     {"Transpose", "x perm", "", "y", Transpose},
@@ -102,7 +103,8 @@ int NodeCall::Invalid(const std::string &why) const {
 
 const NodeType *FindNodeType(const std::string &name) {
   const auto *end = std::end(kNodeTypes);
-  const auto *found = std::find_if(std::begin(kNodeTypes), end, [&](const NodeType &type) { return name == type.name; });
+  const auto *found =
+      std::find_if(std::begin(kNodeTypes), end, [&](const NodeType &type) { return name == type.name; });
   return found == end ? nullptr : found;
 }
 
@@ -121,14 +123,16 @@ bool HasName(const char *names, const std::string &name) {
 int CheckNode(const Node &node) {
   const auto *type = FindNodeType(node.type);
   if (type == nullptr) {
-    return Refused(node, "the host stand-in for CANN does not implement this type; add it to the table in simulator/node_types.cpp");
+    return Refused(
+        node,
+        "the host stand-in for CANN does not implement this type; add it to the table in simulator/node_types.cpp");
   }
   if (type->describe == nullptr) return 0;
   std::istringstream inputs(type->inputs), attributes(type->attributes);
   size_t given = 0;
   for (std::string name; inputs >> name;) {
     const bool optional = name.back() == '?';
-    if (name.back() == '*') {            // any number: x0, x1, ...
+    if (name.back() == '*') {  // any number: x0, x1, ...
       given = node.inputs.size();
       break;
     }
@@ -137,7 +141,8 @@ int CheckNode(const Node &node) {
     if (!optional && (!named || node.inputs[given].node < 0)) return Refused(node, "input " + name + " is missing");
     if (named) ++given;
   }
-  if (given < node.inputs.size()) return Refused(node, "there is no input " + node.inputs[given].name + " in this place");
+  if (given < node.inputs.size())
+    return Refused(node, "there is no input " + node.inputs[given].name + " in this place");
   for (std::string name; attributes >> name;) {
     if (name.back() == '!' && node.attributes.count(name.substr(0, name.size() - 1)) == 0) {
       return Refused(node, "attribute " + name.substr(0, name.size() - 1) + " is missing");
@@ -146,7 +151,8 @@ int CheckNode(const Node &node) {
   for (const auto &[name, value] : node.attributes) {  // a leading _ marks what torchair notes for itself
     if (name[0] != '_' && !HasName(type->attributes, name)) return Refused(node, "there is no attribute " + name);
   }
-  return node.output_names == Names(type->outputs) ? 0 : Refused(node, std::string("the outputs are not ") + type->outputs);
+  return node.output_names == Names(type->outputs) ? 0
+                                                   : Refused(node, std::string("the outputs are not ") + type->outputs);
 }
 
 }  // namespace host_cann

@@ -10,7 +10,7 @@
 
 namespace host_cann {
 
-constexpr int kNeedsValue = -1;        // the sizes depend on a value that only the device has, or only a run brings
+constexpr int kNeedsValue = -1;  // the sizes depend on a value that only the device has, or only a run brings
 
 // One node with the inputs of one run (or of none: then sizes may be all that is known). A node type's function
 // describes the outputs and the work.
@@ -19,11 +19,11 @@ class NodeCall {
   explicit NodeCall(const Node &node_) : node(node_) {}
 
   const Node &node;
-  Views inputs;                        // data only where known
-  std::vector<bool> known;             // the value is on the host already: a constant, a size, what follows from them
+  Views inputs;             // data only where known
+  std::vector<bool> known;  // the value is on the host already: a constant, a size, what follows from them
   std::vector<View> outputs;
   Work run;
-  bool sizes_suffice = false;          // the result follows from the inputs' sizes alone
+  bool sizes_suffice = false;  // the result follows from the inputs' sizes alone
 
   bool Has(size_t input) const { return input < inputs.size() && inputs[input].has_value(); }
   const View &In(size_t input) const { return *inputs[input]; }
@@ -34,10 +34,10 @@ class NodeCall {
 
 struct NodeType {
   const char *name;
-  const char *inputs;                  // names in their order; ? optional, * any number of them
-  const char *attributes;              // names; ! required
+  const char *inputs;      // names in their order; ? optional, * any number of them
+  const char *attributes;  // names; ! required
   const char *outputs;
-  int (*describe)(NodeCall &);         // null: the planner's own business
+  int (*describe)(NodeCall &);  // null: the planner's own business
 };
 
 const NodeType *FindNodeType(const std::string &name);

@@ -31,17 +31,22 @@ int OfTwoTo(NodeCall &call, DType dtype) {
 }
 
 template <class Function>
-int OfTwo(NodeCall &call) { return OfTwoTo<Function>(call, call.In(0).dtype); }
+int OfTwo(NodeCall &call) {
+  return OfTwoTo<Function>(call, call.In(0).dtype);
+}
 
 template <class Function>
-int Compare(NodeCall &call) { return OfTwoTo<Function>(call, DType::kBool); }
+int Compare(NodeCall &call) {
+  return OfTwoTo<Function>(call, DType::kBool);
+}
 
 template <class Function>
 int ReduceTo(NodeCall &call) {
   std::vector<int64_t> axes;
   std::vector<bool> reduced;
   if (const int status = call.Integers(1, &axes)) return status;
-  if (!ReducedDimensions(call.In(0).sizes.size(), axes, &reduced)) return call.Invalid("axes names a dimension that x does not have");
+  if (!ReducedDimensions(call.In(0).sizes.size(), axes, &reduced))
+    return call.Invalid("axes names a dimension that x does not have");
   call.Out(call.In(0).dtype, ReducedSizes(call.In(0).sizes, reduced, call.node.Integer("keep_dims") != 0));
   call.run = [reduced](const Views &in, const Views &out) { return Reduce<Function>(*in[0], reduced, *out[0]), 0; };
   return 0;

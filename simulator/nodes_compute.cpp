@@ -33,7 +33,8 @@ int MatrixProduct(NodeCall &call) {
   std::vector<int64_t> sizes;
   if (a.sizes.back() != b.sizes[b.sizes.size() - 2]) return call.Invalid("the inner sizes differ");
   if (!BroadcastSizes(Batches(a), Batches(b), &sizes)) return call.Invalid("the batches do not fit");
-  if (call.Has(2) && call.In(2).sizes != std::vector<int64_t>{columns}) return call.Invalid("the bias does not have one value per column");
+  if (call.Has(2) && call.In(2).sizes != std::vector<int64_t>{columns})
+    return call.Invalid("the bias does not have one value per column");
   sizes.insert(sizes.end(), {rows, columns});
   call.Out(a.dtype, sizes);
   call.run = [first, second](const Views &in, const Views &out) {
@@ -51,10 +52,14 @@ int MoeGatingTopK(NodeCall &call) {
     return call.Invalid(std::string("x is ") + DTypeName(dtype));
   }
   if (bias != nullptr && bias->dtype != dtype) return call.Invalid("bias does not have the dtype of x");
-  const Gating gating{node.Integer("k"),         node.Integer("k_group", 1),
-                      node.Integer("group_count", 1), node.Integer("group_select_mode"),
-                      node.Integer("renorm"),    node.Integer("norm_type"),
-                      node.Integer("out_flag") != 0, node.Real("routed_scaling_factor", 1.0F),
+  const Gating gating{node.Integer("k"),
+                      node.Integer("k_group", 1),
+                      node.Integer("group_count", 1),
+                      node.Integer("group_select_mode"),
+                      node.Integer("renorm"),
+                      node.Integer("norm_type"),
+                      node.Integer("out_flag") != 0,
+                      node.Real("routed_scaling_factor", 1.0F),
                       node.Real("eps", 1e-20F)};
   const auto refusal = GatingRefusal(gating, call.In(0), bias);
   if (!refusal.empty()) return call.Invalid(refusal);
@@ -78,7 +83,9 @@ static int TakeAlong(NodeCall &call, int64_t axis) {
   sizes.erase(sizes.begin() + axis);
   sizes.insert(sizes.begin() + axis, indices.begin(), indices.end());
   call.Out(call.In(0).dtype, sizes);
-  call.run = [axis](const Views &in, const Views &out) { return Take(*in[0], axis, *in[1], *out[0]) ? 0 : kIndexOutside; };
+  call.run = [axis](const Views &in, const Views &out) {
+    return Take(*in[0], axis, *in[1], *out[0]) ? 0 : kIndexOutside;
+  };
   return 0;
 }
 
@@ -92,8 +99,10 @@ int GatherV2(NodeCall &call) {
 
 int GatherElements(NodeCall &call) {
   const int64_t dim = call.node.Integer("dim");
-  if (call.In(0).sizes.size() != call.In(1).sizes.size()) return call.Invalid("index does not have the dimensions of x");
-  if (Dimension(dim, std::max<size_t>(1, call.In(0).sizes.size())) < 0) return call.Invalid("dim is not a dimension of x");
+  if (call.In(0).sizes.size() != call.In(1).sizes.size())
+    return call.Invalid("index does not have the dimensions of x");
+  if (Dimension(dim, std::max<size_t>(1, call.In(0).sizes.size())) < 0)
+    return call.Invalid("dim is not a dimension of x");
   call.Out(call.In(0).dtype, call.In(1).sizes);
   call.run = [dim](const Views &in, const Views &out) {
     return host_cann::Gather(*in[0], dim, *in[1], *out[0]) ? 0 : kIndexOutside;
@@ -106,7 +115,8 @@ int ScatterElements(NodeCall &call) {
   const auto found = call.node.attributes.find("reduction");
   const std::string reduction = found == call.node.attributes.end() ? "none" : found->second.text;
   if (reduction != "none" && reduction != "add") return call.Invalid("reduction " + reduction + " is not implemented");
-  if (Dimension(axis, std::max<size_t>(1, call.In(0).sizes.size())) < 0) return call.Invalid("axis is not a dimension of data");
+  if (Dimension(axis, std::max<size_t>(1, call.In(0).sizes.size())) < 0)
+    return call.Invalid("axis is not a dimension of data");
   call.Out(call.In(0).dtype, call.In(0).sizes);
   call.run = [axis, add = reduction == "add"](const Views &in, const Views &out) {
     Copy(*in[0], *out[0]);
@@ -152,11 +162,14 @@ static int Ordered(NodeCall &call, int64_t dim, int64_t k, bool largest) {
   if (dim < 0) return call.Invalid("there is no dimension to sort along");
   auto &size = sizes[static_cast<size_t>(dim)];
   if (k < 0) k = size;
-  if (k > size) return call.Invalid("k " + std::to_string(k) + " is more than the " + std::to_string(size) + " elements");
+  if (k > size)
+    return call.Invalid("k " + std::to_string(k) + " is more than the " + std::to_string(size) + " elements");
   size = k;
   call.Out(call.In(0).dtype, sizes);
   call.Out(static_cast<DType>(call.node.Integer("indices_dtype", static_cast<int64_t>(DType::kInt32))), sizes);
-  call.run = [dim, largest](const Views &in, const Views &out) { return TopK(*in[0], dim, largest, *out[0], *out[1]), 0; };
+  call.run = [dim, largest](const Views &in, const Views &out) {
+    return TopK(*in[0], dim, largest, *out[0], *out[1]), 0;
+  };
   return 0;
 }
 
@@ -176,12 +189,15 @@ int ArgMaxWithValue(NodeCall &call) {
   call.Out(DType::kInt32, left);
   call.Out(call.In(0).dtype, left);
   call.run = [dim, kept = ReducedSizes(sizes, reduced, true)](const Views &in, const Views &out) {
-    TopK(*in[0], dim, true, Contiguous(out[1]->data, out[1]->dtype, kept), Contiguous(out[0]->data, out[0]->dtype, kept));
+    TopK(*in[0], dim, true, Contiguous(out[1]->data, out[1]->dtype, kept),
+         Contiguous(out[0]->data, out[0]->dtype, kept));
     return 0;
   };
   return 0;
 }
 
-int Sort(NodeCall &call) { return Ordered(call, call.node.Integer("axis", -1), -1, call.node.Integer("descending") != 0); }
+int Sort(NodeCall &call) {
+  return Ordered(call, call.node.Integer("axis", -1), -1, call.node.Integer("descending") != 0);
+}
 
 }  // namespace host_cann::nodes

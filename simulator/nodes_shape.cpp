@@ -32,7 +32,8 @@ static int Resized(NodeCall &call, const std::vector<int64_t> &sizes) {
   call.Out(call.In(0).dtype, sizes);
   call.run = [](const Views &in, const Views &out) {
     View source = *in[0];
-    if (source.count() > 0) std::memcpy(out[0]->data, source.data, static_cast<size_t>(source.count() * ElementSize(source.dtype)));
+    if (source.count() > 0)
+      std::memcpy(out[0]->data, source.data, static_cast<size_t>(source.count() * ElementSize(source.dtype)));
     return 0;
   };
   return 0;
@@ -59,7 +60,8 @@ static int Unsqueezed(NodeCall &call, std::vector<int64_t> axes) {
   for (auto &axis : axes) axis = Dimension(axis, sizes.size() + axes.size());
   std::sort(axes.begin(), axes.end());
   for (const auto axis : axes) {
-    if (axis < 0 || axis > static_cast<int64_t>(sizes.size())) return call.Invalid("an axis is not a dimension of the result");
+    if (axis < 0 || axis > static_cast<int64_t>(sizes.size()))
+      return call.Invalid("an axis is not a dimension of the result");
     sizes.insert(sizes.begin() + axis, 1);
   }
   return Resized(call, sizes);
@@ -76,7 +78,8 @@ int ExpandDims(NodeCall &call) {
 int Squeeze(NodeCall &call) {
   std::vector<bool> dropped;
   const auto &sizes = call.In(0).sizes;
-  if (!ReducedDimensions(sizes.size(), call.node.Integers("axis"), &dropped)) return call.Invalid("axis is not a dimension of x");
+  if (!ReducedDimensions(sizes.size(), call.node.Integers("axis"), &dropped))
+    return call.Invalid("axis is not a dimension of x");
   for (size_t d = 0; d < sizes.size(); ++d) dropped[d] = dropped[d] && sizes[d] == 1;
   return Resized(call, ReducedSizes(sizes, dropped, false));
 }
@@ -135,7 +138,8 @@ int Pack(NodeCall &call) {
   const int64_t axis = call.node.Integer("axis") < 0 ? call.node.Integer("axis") + rank + 1 : call.node.Integer("axis");
   if (axis < 0 || axis > rank) return call.Invalid("axis is not a dimension of the result");
   for (const auto &input : call.inputs) {
-    if (input->sizes != sizes || input->dtype != call.In(0).dtype) return call.Invalid("the inputs differ in shape or dtype");
+    if (input->sizes != sizes || input->dtype != call.In(0).dtype)
+      return call.Invalid("the inputs differ in shape or dtype");
   }
   sizes.insert(sizes.begin() + axis, static_cast<int64_t>(call.inputs.size()));
   call.Out(call.In(0).dtype, sizes);
@@ -217,10 +221,14 @@ int StridedSlice(NodeCall &call) {
 
 int Shape(NodeCall &call) {
   const auto sizes = call.In(0).sizes;
-  call.Out(static_cast<DType>(call.node.Integer("dtype", static_cast<int64_t>(DType::kInt32))), {static_cast<int64_t>(sizes.size())});
+  call.Out(static_cast<DType>(call.node.Integer("dtype", static_cast<int64_t>(DType::kInt32))),
+           {static_cast<int64_t>(sizes.size())});
   call.sizes_suffice = true;
   call.run = [sizes](const Views &, const Views &out) {
-    return Copy(Contiguous(reinterpret_cast<uint8_t *>(const_cast<int64_t *>(sizes.data())), DType::kInt64, out[0]->sizes), *out[0]), 0;
+    return Copy(Contiguous(reinterpret_cast<uint8_t *>(const_cast<int64_t *>(sizes.data())), DType::kInt64,
+                           out[0]->sizes),
+                *out[0]),
+           0;
   };
   return 0;
 }

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <thread>
 
-#include "elementwise.h"
-#include "indexing.h"
-
 #include "../kernels/half.h"
 #include "../kernels/moe_gating_top_k.h"
+#include "elementwise.h"
+#include "indexing.h"
 
 namespace host_cann {
 namespace {
@@ -79,7 +78,8 @@ void CopyAs(const View &from, const View &to) {
   const auto *source = reinterpret_cast<const typename From::Storage *>(from.data);
   auto *target = reinterpret_cast<typename To::Storage *>(to.data);
   const int64_t length = to.sizes.empty() ? 1 : to.sizes.back();
-  const int64_t from_step = to.sizes.empty() ? 0 : from.strides.back(), to_step = to.sizes.empty() ? 0 : to.strides.back();
+  const int64_t from_step = to.sizes.empty() ? 0 : from.strides.back(),
+                to_step = to.sizes.empty() ? 0 : to.strides.back();
   ForEachRow(from, to, [&](int64_t from_offset, int64_t to_offset) {
     for (int64_t i = 0; i < length; ++i) {
       const auto value = From::load(source[from_offset + i * from_step]);
@@ -138,7 +138,8 @@ void Softmax(const View &x, int64_t dim, const View &y) {
     for (auto row = values.begin(); row != values.end(); row += length) {
       const T maximum = *std::max_element(row, row + length);
       double total = 0;
-      for (auto value = row; value != row + length; ++value) total += *value = static_cast<T>(std::exp(*value - maximum));
+      for (auto value = row; value != row + length; ++value)
+        total += *value = static_cast<T>(std::exp(*value - maximum));
       for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
     }
     Copy(Over(&values, rows.sizes), out);
@@ -170,21 +171,27 @@ void MatMul(const View &a, const View &b, const View *bias, const View &out) {
 std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {
   if (x.sizes.size() != 2) return "x has " + std::to_string(x.sizes.size()) + " dimensions, not 2";
   const int64_t experts = x.sizes[1];
-  if (experts < 1 || experts > MOE_GATING_MAX_EXPERTS) return "x has " + std::to_string(experts) + " experts, not 1 to 2048";
-  if (bias != nullptr && (bias->sizes.size() != 1 || bias->sizes[0] != experts)) return "bias does not have one value per expert";
-  if (g.group_count < 1 || experts % g.group_count != 0) return "group_count " + std::to_string(g.group_count) + " does not divide the experts";
+  if (experts < 1 || experts > MOE_GATING_MAX_EXPERTS)
+    return "x has " + std::to_string(experts) + " experts, not 1 to 2048";
+  if (bias != nullptr && (bias->sizes.size() != 1 || bias->sizes[0] != experts))
+    return "bias does not have one value per expert";
+  if (g.group_count < 1 || experts % g.group_count != 0)
+    return "group_count " + std::to_string(g.group_count) + " does not divide the experts";
   const int64_t group = experts / g.group_count;
   if (group <= 2) return "groups have " + std::to_string(group) + " experts, not more than 2";
   if ((group + 31) / 32 * 32 * g.group_count > MOE_GATING_MAX_EXPERTS) return "aligned groups exceed 2048 experts";
-  if (g.k_group < 1 || g.k_group > g.group_count) return "k_group " + std::to_string(g.k_group) + " is not in 1 to group_count";
-  if (g.k < 1 || g.k > g.k_group * group) return "k " + std::to_string(g.k) + " is not in 1 to the experts of the kept groups";
+  if (g.k_group < 1 || g.k_group > g.group_count)
+    return "k_group " + std::to_string(g.k_group) + " is not in 1 to group_count";
+  if (g.k < 1 || g.k > g.k_group * group)
+    return "k " + std::to_string(g.k) + " is not in 1 to the experts of the kept groups";
   if (g.group_select_mode != 0 && g.group_select_mode != 1) return "group_select_mode is not 0 or 1";
   if (g.renorm != 0) return "renorm is not 0";
   if (g.norm_type != 0 && g.norm_type != 1) return "norm_type is not 0 or 1";
   return "";
 }
 
-int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx, const View &norm_out) {
+int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx,
+               const View &norm_out) {
   auto args = KernelArguments(g, x, bias);
   args.y = y.data;
   args.expert_idx = reinterpret_cast<int32_t *>(expert_idx.data);

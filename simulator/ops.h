@@ -28,6 +28,7 @@ struct Gating {
 // Why CANN would refuse this call of MoeGatingTopK (561002), or an empty text.
 std::string GatingRefusal(const Gating &g, const View &x, const View *bias);
 // The kernel of this project; norm_out is written only with out_flag. Returns 0 or the kernel's code.
-int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx, const View &norm_out);
+int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx,
+               const View &norm_out);
 
 }  // namespace host_cann

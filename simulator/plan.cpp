@@ -13,7 +13,7 @@ namespace {
 struct Value {
   View view;
   bool on_host = true;
-  bool known = false;                  // computed already; such a value is on the host
+  bool known = false;  // computed already; such a value is on the host
 };
 
 class Planner {
@@ -32,7 +32,7 @@ class Planner {
  private:
   struct Result {
     int node, output;
-    bool placed;                       // the node itself writes it
+    bool placed;  // the node itself writes it
   };
 
   void FindResults() {
@@ -58,10 +58,12 @@ class Planner {
 
   int Feed(const Node &node, size_t i) {
     const auto index = static_cast<size_t>(node.Integer("index"));
-    if (index >= feeds_.size()) return Fail(kInvalidParam, "the graph has an input " + std::to_string(index) + " that is not fed");
+    if (index >= feeds_.size())
+      return Fail(kInvalidParam, "the graph has an input " + std::to_string(index) + " that is not fed");
     auto feed = feeds_[index];
     // torchair describes a number as [] and feeds it as [1].
-    if (node.described.sizes.empty() && feed.view.count() == 1) feed.view = Contiguous(feed.view.data, feed.view.dtype, {});
+    if (node.described.sizes.empty() && feed.view.count() == 1)
+      feed.view = Contiguous(feed.view.data, feed.view.dtype, {});
     const auto &expected = node.described.sizes;
     bool fits = feed.view.dtype == node.described.dtype && feed.view.sizes.size() == expected.size();
     for (size_t d = 0; fits && d < expected.size(); ++d) fits = expected[d] < 0 || expected[d] == feed.view.sizes[d];
@@ -73,7 +75,8 @@ class Planner {
     if (feed.on_host && feed.view.data != nullptr) {  // the caller may change it as soon as the launch returns
       value.view.data = Buffer(feed.view);
       value.known = true;
-      std::memcpy(value.view.data, feed.view.data, static_cast<size_t>(feed.view.count() * ElementSize(feed.view.dtype)));
+      std::memcpy(value.view.data, feed.view.data,
+                  static_cast<size_t>(feed.view.count() * ElementSize(feed.view.dtype)));
     }
     values_[i] = {value};
     return 0;
@@ -97,7 +100,8 @@ class Planner {
     known = known || call.sizes_suffice;
     for (size_t output = 0; output < call.outputs.size(); ++output) {
       Value value{call.outputs[output], true, known};
-      if (!Locate(static_cast<int>(i), static_cast<int>(output), &value)) return Fail(kOutOfMemory, "no memory for " + node.name);
+      if (!Locate(static_cast<int>(i), static_cast<int>(output), &value))
+        return Fail(kOutOfMemory, "no memory for " + node.name);
       values_[i].push_back(value);
     }
     return known ? RunNow(call, i) : RunLater(call, i);
@@ -162,7 +166,8 @@ class Planner {
       if (place_ == nullptr || results_[i].placed) continue;
       Value result{plan_->outputs[i], false, false};
       result.view.data = place_(i, result.view);
-      if (result.view.data == nullptr && result.view.count() > 0) return Fail(kOutOfMemory, "no memory for a result of the graph");
+      if (result.view.data == nullptr && result.view.count() > 0)
+        return Fail(kOutOfMemory, "no memory for a result of the graph");
       Call call("NetOutput", "graph node");
       call.In({"input" + std::to_string(i), value.view, value.on_host});
       call.Out({"output" + std::to_string(i), result.view, false});
@@ -189,7 +194,8 @@ int Plan::Execute(int device, uint64_t stream) const {
   return 0;
 }
 
-int MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Feed> &feeds, const Place &place, Plan *plan) {
+int MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Feed> &feeds, const Place &place,
+             Plan *plan) {
   plan->kept.push_back(std::const_pointer_cast<Model>(model));
   return Planner(*model, feeds, place, plan).Run();
 }

@@ -14,11 +14,11 @@ namespace host_cann {
 // A graph's input in one run. Without a run (while a graph is compiled) the address is null.
 struct Feed {
   View view;
-  bool on_host = false;                // then its value may decide sizes
+  bool on_host = false;  // then its value may decide sizes
 };
 
 struct Plan {
-  std::vector<View> outputs;           // dtypes and sizes of the graph's results
+  std::vector<View> outputs;  // dtypes and sizes of the graph's results
   std::vector<Call> calls;
   std::vector<std::shared_ptr<void>> kept;  // constants and intermediate results, as long as the calls may run
 

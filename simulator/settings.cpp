@@ -19,14 +19,16 @@ EXPORT int aclGetCannAttribute(int attribute, int32_t *value) {
 EXPORT int aclGetDeviceCapability(uint32_t, int what, int64_t *value) {
   constexpr int64_t kCubeCores = 24, kVectorCores = 48, kL2Bytes = int64_t{192} << 20;
   const int64_t values[] = {kCubeCores, kVectorCores, kL2Bytes};
-  if (what < 0 || what > 2) return host_cann::Fail(host_cann::kInvalidParam, "aclGetDeviceCapability: unknown capability");
+  if (what < 0 || what > 2)
+    return host_cann::Fail(host_cann::kInvalidParam, "aclGetDeviceCapability: unknown capability");
   *value = values[what];
   return 0;
 }
 
 // Cube cores (0) and vector cores (1) that a stream or a device may use; a limit changes nothing here.
 EXPORT int aclrtGetDeviceResLimit(int32_t, int what, uint32_t *value) {
-  if (what != 0 && what != 1) return host_cann::Fail(host_cann::kInvalidParam, "aclrtGetDeviceResLimit: unknown resource");
+  if (what != 0 && what != 1)
+    return host_cann::Fail(host_cann::kInvalidParam, "aclrtGetDeviceResLimit: unknown resource");
   *value = what == 0 ? 24 : 48;
   return 0;
 }
@@ -53,7 +55,7 @@ EXPORT int aclSetCompileopt(int, const char *) { return 0; }
 EXPORT int aclrtCtxSetSysParamOpt(int, int64_t) { return 0; }
 EXPORT int aclrtSetSysParamOpt(int, int64_t) { return 0; }
 EXPORT int aclrtGetSysParamOpt(int, int64_t *value) {
-  *value = 1;                          // deterministic
+  *value = 1;  // deterministic
   return 0;
 }
 EXPORT int aclrtSetDeviceSatMode(int) { return 0; }

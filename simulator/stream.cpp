@@ -46,7 +46,8 @@ int Stream::Synchronize(int64_t timeout_ms) {
   if (timeout_ms < 0) {
     idle_.wait(lock, done);
   } else if (!idle_.wait_for(lock, std::chrono::milliseconds(timeout_ms), done)) {
-    return Fail(kTimeout, "stream " + std::to_string(id_) + " did not finish within " + std::to_string(timeout_ms) + " ms");
+    return Fail(kTimeout,
+                "stream " + std::to_string(id_) + " did not finish within " + std::to_string(timeout_ms) + " ms");
   }
   return failure_ == 0 ? 0 : Fail(std::exchange(failure_, 0), reason_);
 }
@@ -76,7 +77,7 @@ void Stream::Work() {
     queue_.pop_front();
     lock.unlock();
     const int status = task();
-    task = nullptr;                    // what it holds is released before the stream can look idle
+    task = nullptr;  // what it holds is released before the stream can look idle
     lock.lock();
     if (status != 0 && failure_ == 0) {
       failure_ = status;

@@ -20,10 +20,10 @@ class Capture;
 class Stream {
  public:
   explicit Stream(int device);
-  ~Stream();                           // runs what is queued, then ends the worker
+  ~Stream();  // runs what is queued, then ends the worker
   Stream(const Stream &) = delete;
 
-  void Enqueue(Task task);             // or, while the stream is being captured, keep it
+  void Enqueue(Task task);                   // or, while the stream is being captured, keep it
   int Synchronize(int64_t timeout_ms = -1);  // the first failure since the last call, or 0
   bool Idle();
   void StartCapture(std::shared_ptr<Capture> capture);  // null ends it
@@ -39,9 +39,9 @@ class Stream {
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
   std::deque<Task> queue_;
-  size_t pending_ = 0;                 // queued and running: a popped task is not yet done
+  size_t pending_ = 0;  // queued and running: a popped task is not yet done
   int failure_ = 0;
-  std::string reason_;                 // of the failure; the synchronisation that reports it may be far away
+  std::string reason_;  // of the failure; the synchronisation that reports it may be far away
   bool stop_ = false;
   std::shared_ptr<Capture> capture_;
   std::thread worker_;

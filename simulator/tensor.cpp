@@ -12,10 +12,10 @@ struct DTypeInfo {
 };
 
 constexpr DTypeInfo kDTypes[] = {
-    {DType::kFloat, 4, "float32"}, {DType::kHalf, 2, "float16"},   {DType::kInt8, 1, "int8"},
-    {DType::kInt32, 4, "int32"},   {DType::kUInt8, 1, "uint8"},    {DType::kInt16, 2, "int16"},
-    {DType::kUInt32, 4, "uint32"}, {DType::kInt64, 8, "int64"},    {DType::kUInt64, 8, "uint64"},
-    {DType::kDouble, 8, "float64"}, {DType::kBool, 1, "bool"},     {DType::kBFloat16, 2, "bfloat16"},
+    {DType::kFloat, 4, "float32"},  {DType::kHalf, 2, "float16"}, {DType::kInt8, 1, "int8"},
+    {DType::kInt32, 4, "int32"},    {DType::kUInt8, 1, "uint8"},  {DType::kInt16, 2, "int16"},
+    {DType::kUInt32, 4, "uint32"},  {DType::kInt64, 8, "int64"},  {DType::kUInt64, 8, "uint64"},
+    {DType::kDouble, 8, "float64"}, {DType::kBool, 1, "bool"},    {DType::kBFloat16, 2, "bfloat16"},
 };
 
 const DTypeInfo *Find(DType dtype) {

@@ -10,19 +10,29 @@ namespace host_cann {
 
 // CANN's own codes: aclDataType and ge::DataType agree on them.
 enum class DType : int32_t {
-  kFloat = 0, kHalf = 1, kInt8 = 2, kInt32 = 3, kUInt8 = 4, kInt16 = 6, kUInt32 = 8, kInt64 = 9,
-  kUInt64 = 10, kDouble = 11, kBool = 12, kBFloat16 = 27,
+  kFloat = 0,
+  kHalf = 1,
+  kInt8 = 2,
+  kInt32 = 3,
+  kUInt8 = 4,
+  kInt16 = 6,
+  kUInt32 = 8,
+  kInt64 = 9,
+  kUInt64 = 10,
+  kDouble = 11,
+  kBool = 12,
+  kBFloat16 = 27,
 };
 
-int64_t ElementSize(DType dtype);      // bytes; 0 for a dtype that the stand-in does not know
-const char *DTypeName(DType dtype);    // "float32", "int64", ...: torch's names
+int64_t ElementSize(DType dtype);    // bytes; 0 for a dtype that the stand-in does not know
+const char *DTypeName(DType dtype);  // "float32", "int64", ...: torch's names
 int64_t Count(const std::vector<int64_t> &sizes);
 std::vector<int64_t> ContiguousStrides(const std::vector<int64_t> &sizes);
 
 struct View {
-  uint8_t *data = nullptr;             // the first element, readable by the host
+  uint8_t *data = nullptr;  // the first element, readable by the host
   DType dtype = DType::kFloat;
-  std::vector<int64_t> sizes, strides; // in elements
+  std::vector<int64_t> sizes, strides;  // in elements
 
   int64_t count() const { return Count(sizes); }
 };

@@ -50,8 +50,8 @@ class Wire {
   }
 
   int field = 0;
-  uint64_t number = 0;                 // of a varint or a fixed field
-  std::string bytes;                   // of a length-delimited field
+  uint64_t number = 0;  // of a varint or a fixed field
+  std::string bytes;    // of a length-delimited field
 
  private:
   uint64_t Varint() {

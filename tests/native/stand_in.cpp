@@ -30,8 +30,9 @@ int aclmdlRIExecuteAsync(void *, void *);
 int aclmdlRIDestroy(void *);
 void *aclCreateTensor(const int64_t *, uint64_t, int, const int64_t *, int64_t, int, const int64_t *, uint64_t, void *);
 int aclDestroyTensor(const void *);
-int aclnnMoeGatingTopKGetWorkspaceSize(const void *, const void *, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool,
-                                       double, double, const void *, const void *, const void *, uint64_t *, void **);
+int aclnnMoeGatingTopKGetWorkspaceSize(const void *, const void *, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
+                                       bool, double, double, const void *, const void *, const void *, uint64_t *,
+                                       void **);
 int aclnnMoeGatingTopK(void *, uint64_t, void *, void *);
 const char *aclGetRecentErrMsg();
 const char *host_cann_allocations();
@@ -42,12 +43,12 @@ int host_cann_fault_add(const char *, int, int, int);
 void host_cann_fault_remove(int);
 }
 
-#define DEMAND(condition)                                                                         \
-  do {                                                                                            \
-    if (!(condition)) {                                                                           \
+#define DEMAND(condition)                                                                            \
+  do {                                                                                               \
+    if (!(condition)) {                                                                              \
       std::fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, aclGetRecentErrMsg()); \
-      std::exit(1);                                                                               \
-    }                                                                                             \
+      std::exit(1);                                                                                  \
+    }                                                                                                \
   } while (false)
 
 constexpr int64_t kTokens = 3, kExperts = 64, kChosen = 2;
@@ -80,8 +81,8 @@ class Gate {
     void *out = aclCreateTensor(wide, 2, 0, wide_strides, 0, 2, wide, 2, out_.at);
     uint64_t workspace = 0;
     void *executor = nullptr;
-    DEMAND(aclnnMoeGatingTopKGetWorkspaceSize(x, nullptr, kChosen, 1, 1, 0, 0, 1, false, 1.0, 1e-20, y, idx, out, &workspace,
-                                              &executor) == 0);
+    DEMAND(aclnnMoeGatingTopKGetWorkspaceSize(x, nullptr, kChosen, 1, 1, 0, 0, 1, false, 1.0, 1e-20, y, idx, out,
+                                              &workspace, &executor) == 0);
     DEMAND(aclnnMoeGatingTopK(nullptr, workspace, executor, stream) == 0);
     for (void *tensor : {x, y, idx, out}) aclDestroyTensor(tensor);
     const auto size = chosen_.size() * sizeof(int32_t);
