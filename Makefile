@@ -1,6 +1,7 @@
 # make demo   see the operator run in all three ways
 # make test   the tests
 # make check  style, types, sanitizers, and the tests
+# make arm    the kernel on an emulated Arm processor
 #
 # Each sets up what it needs in .venv and redoes only what changed.
 
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m ascend_moe_gating.simulator
-CPP := $(wildcard kernels/*.cpp kernels/*.h simulator/*.cpp simulator/*.h)
+CPP := $(wildcard kernels/*.cpp kernels/*.h plugin/*.cpp simulator/*.cpp simulator/*.h)
 # An editable install knows the modules that were there when it was made: a new list of them is a new install.
 MODULES := $(shell ls plugin/*.py meta/*.py converters/*.py simulator/*.py | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(MODULES)
@@ -17,7 +18,7 @@ INSTALLED := $(VENV)/.installed-$(MODULES)
 HOST := $(shell $(PYTHON) -c "import ctypes, importlib.util as u; ctypes.CDLL('libascendcl.so'); \
 print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/dev/null)
 
-.PHONY: demo test check sanitize clean
+.PHONY: demo test check sanitize arm clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -37,14 +38,23 @@ check: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 # The C++ parts under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
-sanitize: build/sanitize-address,undefined build/sanitize-thread
-	build/sanitize-address,undefined
-	build/sanitize-thread
+sanitize: sanitize-address sanitize-thread
 
-build/sanitize-%: tests/native/stand_in.cpp $(CPP)
+sanitize-address: SANITIZERS := address,undefined
+sanitize-thread: SANITIZERS := thread
+sanitize-%: $(INSTALLED)
+	$(BIN)/cmake -S . -B build/$@ -DSANITIZE=$(SANITIZERS) > /dev/null
+	$(BIN)/cmake --build build/$@ -j2 > /dev/null
+	build/$@/test_stand_in
+	build/$@/test_kernel
+	ASCEND_MOE_GATING_VECTOR=portable build/$@/test_kernel
+
+# The kernel on an emulated Arm processor: needs aarch64-linux-gnu-g++ and qemu-aarch64.
+arm:
 	mkdir -p build
-	$(CXX) -std=c++17 -O1 -g -pthread -D_GLIBCXX_USE_CXX11_ABI=0 -fsanitize=$* -fno-sanitize-recover=all \
-	  $(filter %.cpp,$^) -o $@ -rdynamic -ldl
+	aarch64-linux-gnu-g++ -std=c++17 -O2 -static -pthread $(wildcard kernels/*.cpp) tests/native/kernel.cpp -o build/kernel-arm
+	qemu-aarch64 build/kernel-arm
+	qemu-aarch64 -E ASCEND_MOE_GATING_VECTOR=portable build/kernel-arm
 
 clean:
 	rm -rf $(VENV) build
@@ -56,7 +66,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format
+	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format cmake
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

@@ -1,10 +1,14 @@
-// The three element types: load() to float32 is exact, store() rounds once, to nearest even.
+// The three element types: load() to float32 is exact, store() rounds once, to nearest even. And floats as integers.
+//
+// All that the versions of the kernel include is in unnamed namespaces: a function that was compiled for AVX-512 must
+// never be the one that the linker keeps for everybody.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
 namespace moe_gating {
+namespace {
 
 inline uint32_t bits_of(float value) {
   uint32_t bits;
@@ -17,6 +21,18 @@ inline float float_of(uint32_t bits) {
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
+
+// Integers in the order of the floats: -0.0 is 0.0, and NaN comes before all. No key is the least integer, so that one
+// less is still in order.
+constexpr int32_t lowest_key = INT32_MIN + 1;
+
+inline int32_t key_of(float value) {
+  const auto bits = static_cast<int32_t>(bits_of(value + 0.0f));
+  const int32_t ordered = bits < 0 ? bits ^ 0x7fffffff : bits;
+  return value != value ? lowest_key : ordered;
+}
+
+inline float value_of(int32_t key) { return float_of(static_cast<uint32_t>(key < 0 ? key ^ 0x7fffffff : key)); }
 
 struct Float32 {
   using Storage = float;
@@ -71,4 +87,5 @@ struct Float16 {
   static constexpr uint32_t rebias = (127u - 15u) << 23;
 };
 
+}  // namespace
 }  // namespace moe_gating

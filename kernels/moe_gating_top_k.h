@@ -16,7 +16,7 @@ extern "C" {
 
 typedef enum { MOE_GATING_FLOAT32 = 0, MOE_GATING_FLOAT16 = 1, MOE_GATING_BFLOAT16 = 2 } moe_gating_dtype;
 
-enum { MOE_GATING_MAX_EXPERTS = 2048 };
+enum { MOE_GATING_MAX_EXPERTS = 2048, MOE_GATING_MAX_GROUPS = 64 };
 
 typedef struct {
   const void *x; /* [tokens, experts], strides in elements (may be 0 or negative) */
@@ -43,12 +43,20 @@ typedef enum {
   MOE_GATING_BAD_GROUP_SELECT_MODE = 8,
   MOE_GATING_BAD_RENORM = 9,
   MOE_GATING_BAD_NORM_TYPE = 10,
-  MOE_GATING_NULL_POINTER = 11
+  MOE_GATING_NULL_POINTER = 11,
+  MOE_GATING_BAD_VECTOR = 12
 } moe_gating_code;
 
 /* Uses up to `threads` threads (fewer when there is little work; less than 1 counts as 1). Returns 0, or a nonzero
    moe_gating_code without touching the outputs when the arguments cannot be run. */
 MOE_GATING_EXPORT int moe_gating_top_k(const moe_gating_top_k_args *args, int threads);
+
+/* The same for the rows from first up to last, on the calling thread: for callers that bring their own threads. */
+MOE_GATING_EXPORT int moe_gating_top_k_rows(const moe_gating_top_k_args *args, int64_t first, int64_t last);
+
+/* The vector version that runs in this process: avx512, avx2, neon or portable. The environment variable
+   ASCEND_MOE_GATING_VECTOR names another than the best; "none" when this processor has no such. */
+MOE_GATING_EXPORT const char *moe_gating_top_k_vector(void);
 
 /* A short English text for a code; never NULL. */
 MOE_GATING_EXPORT const char *moe_gating_top_k_error(int code);

@@ -1,52 +1,220 @@
-// The k largest of n floats in descending order; among equals the lower index wins.
+// Step 4: the k experts with the largest values of a row, in descending order; among equals the lower index wins.
+// NaN ranks as -inf.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
-#include <limits>
+#include <utility>
 
 #include "half.h"
+#include "moe_gating_top_k.h"
+#include "scores.h"
 
 namespace moe_gating {
+namespace {
 
-// A value and its index in one integer, so that comparing two integers is the whole rule: larger value first, then
-// lower index. No two are equal, which keeps std::sort well defined for any input: NaN ranks below -inf.
-using Ranked = uint64_t;
+// Up to here values are ordered by counting, for each, those that come before it; beyond, by radix. Not less than the
+// groups there may be.
+constexpr int64_t few = 128;
+constexpr int64_t usual = 16;  // candidates that most rows have at most: they are ordered without a branch
+constexpr int64_t slack = 16;  // a store may write this much behind what counts
 
-inline Ranked rank(float value, int64_t index) {
-  const uint32_t bits = bits_of(value + 0.0f);  // the sum turns -0.0 into 0.0
-  const uint32_t ascending = bits >> 31 ? ~bits : bits | 0x80000000u;
-  const uint32_t key = value != value ? 0 : ascending;
-  return Ranked{key} << 32 | static_cast<uint32_t>(~index);
+inline F load_head(const float *from, int64_t lanes) {
+  return Vector::head(Vector::load(Float32(), from), lanes, Vector::set(-infinity));
 }
 
-inline int32_t index_of(Ranked ranked) { return static_cast<int32_t>(~static_cast<uint32_t>(ranked)); }
+// Ranges of experts that take part, in ascending order: the whole row, or the groups that were kept.
+struct Ranges {
+  int64_t count, size;
+  const int32_t *first;  // of each range
 
-// A value that at least k of the values reach: the k-th largest of the maxima of 16 interleaved lanes, each of which
-// belongs to another element. Tight on ordinary data; -inf when k > 16 or no such value is known.
-inline float lower_bound_of_kth(const float *values, int64_t count, int64_t k) {
-  constexpr int64_t lanes = 16;
-  constexpr float lowest = -std::numeric_limits<float>::infinity();
-  if (k > lanes) return lowest;
-  float maxima[lanes];
-  std::fill_n(maxima, lanes, lowest);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    for (int64_t lane = 0; lane < lanes; ++lane) maxima[lane] = std::max(maxima[lane], values[i + lane]);
-  for (int64_t lane = 0; i < count; ++i, ++lane) maxima[lane] = std::max(maxima[lane], values[i]);
-  std::nth_element(maxima, maxima + k - 1, maxima + lanes, std::greater<>());
-  return maxima[k - 1];
+  // Calls step(i, vector) for the vectors of each range, which -inf fills up. There is slack behind values.
+  template <class Step>
+  void for_each(const float *values, Step step) const {
+    for (int64_t range = 0; range < count; ++range) {
+      const int64_t begin = first[range], end = begin + size;
+      int64_t i = begin;
+      for (; i + width <= end; i += width) step(i, Vector::load(Float32(), values + i));
+      if (i < end) step(i, load_head(values + i, end - i));
+    }
+  }
+};
+
+struct Units {
+  alignas(64) int32_t rows[width][width] = {};
+  constexpr Units() {
+    for (int64_t i = 0; i < width; ++i) rows[i][i] = 1;
+  }
+};
+constexpr Units units;
+
+// How many values come before each one of `count`, a multiple of the width and at most `few`. NaN comes last.
+inline void rank(const float *values, int64_t count, int32_t *ranks) {
+  alignas(64) int32_t keys[few + slack];
+  for (int64_t i = 0; i < count; i += width) Vector::store(keys + i, Vector::key(Vector::load(Float32(), values + i)));
+  for (int64_t i = 0; i < count; i += width) {
+    // An earlier one comes before when its key is not less, a later one only when its key is greater.
+    I bound = Vector::add(Vector::load(keys + i), Vector::set(int32_t{-1}));
+    I rank = Vector::set(int32_t{0});
+    for (int64_t j = 0; j < i; ++j) rank = Vector::count_greater(rank, Vector::set(keys[j]), bound);
+    for (int64_t j = 0; j < width; ++j) {
+      bound = Vector::add(bound, Vector::load(units.rows[j]));
+      rank = Vector::count_greater(rank, Vector::set(keys[i + j]), bound);
+    }
+    for (int64_t j = i + width; j < count; ++j) rank = Vector::count_greater(rank, Vector::set(keys[j]), bound);
+    Vector::store(ranks + i, rank);
+  }
 }
 
-// Writes the winners to ranked[0 .. k), best first. ranked has room for count; 1 <= k <= count.
-inline void select_top(const float *values, int64_t count, int64_t k, Ranked *ranked) {
-  const float bound = lower_bound_of_kth(values, count, k);
-  int64_t candidates = 0;
-  for (int64_t i = 0; i < count; ++i)
-    if (!(values[i] < bound)) ranked[candidates++] = rank(values[i], i);  // NaN comes along: never too few
-  if (k < candidates) std::nth_element(ranked, ranked + k - 1, ranked + candidates, std::greater<>());
-  std::sort(ranked, ranked + k, std::greater<>());
+// A value that at least k values reach: the k-th largest of the maxima of `lanes` interleaved parts of the row. Tight on
+// ordinary data. -inf when there is no such value.
+template <int64_t lanes>
+float bound_by_lanes(const float *values, const Ranges &ranges, int64_t k) {
+  constexpr int64_t parts = lanes / width;
+  const F lowest = Vector::set(-infinity);
+  F largest[parts];
+  for (F &part : largest) part = lowest;
+  for (int64_t range = 0; range < ranges.count; ++range) {
+    const float *from = values + ranges.first[range];
+    int64_t i = 0;
+    for (; i + lanes <= ranges.size; i += lanes)
+      for (int64_t part = 0; part < parts; ++part)
+        largest[part] = Vector::max(Vector::load(Float32(), from + i + part * width), largest[part]);
+    for (int64_t part = 0; part < parts; ++part)
+      if (i + part * width < ranges.size)
+        largest[part] = Vector::max(load_head(from + i + part * width, std::min(width, ranges.size - i - part * width)),
+                                    largest[part]);
+  }
+  alignas(64) float maxima[lanes];
+  for (int64_t part = 0; part < parts; ++part) Vector::store(maxima + part * width, largest[part]);
+  F bound = Vector::set(infinity);
+  for (int64_t part = 0; part < parts; ++part) {
+    I greater = Vector::set(int32_t{0});
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      greater = Vector::count_greater(greater, Vector::set(maxima[lane]), largest[part]);
+    bound =
+        Vector::min(bound, Vector::where_less(greater, static_cast<int32_t>(k), largest[part], Vector::set(infinity)));
+  }
+  return reduce_lanes(bound, [](float a, float b) { return a < b ? a : b; });
 }
 
+inline int64_t count_above(const float *values, const Ranges &ranges, float bound) {
+  alignas(64) int32_t counts[width];
+  I sum = Vector::set(int32_t{0});
+  ranges.for_each(values, [&](int64_t, F value) { sum = Vector::count_greater(sum, value, Vector::set(bound)); });
+  Vector::store(counts, sum);
+  int64_t total = 0;
+  for (const int32_t count : counts) total += count;
+  return total;
+}
+
+// By bisection, a value that at most k values are above and at least k reach; -inf when fewer than k are greater.
+inline float kth_largest(const float *values, const Ranges &ranges, int64_t k) {
+  int64_t low = key_of(-infinity) - 1, high = key_of(infinity);  // more than k above low, fewer than k above high
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    const int64_t above = count_above(values, ranges, value_of(static_cast<int32_t>(middle)));
+    if (above == k) return value_of(static_cast<int32_t>(middle));
+    (above < k ? high : low) = middle;
+  }
+  return value_of(static_cast<int32_t>(high));
+}
+
+// Experts and their values, in ascending order of the experts; a store may go beyond what counts.
+struct Candidates {
+  alignas(64) int32_t experts[MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) float values[MOE_GATING_MAX_EXPERTS + slack];
+  int64_t count;
+};
+
+template <bool strictly>
+void append(const float *values, const Ranges &ranges, float bound, Candidates &to) {
+  const F least = Vector::set(bound);
+  int64_t count = 0;
+  ranges.for_each(values, [&](int64_t i, F value) {
+    count += Vector::append<strictly>(to.experts + count, to.values + count, static_cast<int32_t>(i), value, least);
+  });
+  to.count = count;
+}
+
+// A bound that at least k values reach, found without looking at their order; -inf when that fails.
+inline float quick_bound(const float *values, const Ranges &ranges, int64_t k) {
+  if (k <= 16) return bound_by_lanes<16>(values, ranges, k);
+  return k <= 64 ? bound_by_lanes<64>(values, ranges, k) : -infinity;
+}
+
+// Collects the k best and perhaps more, up to `few`; where values are equal the lower index comes first. Fewer than k only
+// when no others are greater than -inf. `bound` is what quick_bound() gave.
+inline void collect(const float *values, const Ranges &ranges, int64_t k, float bound, Candidates &to) {
+  if (bound > -infinity && count_above(values, ranges, bound) >= k) {
+    append<false>(values, ranges, bound, to);
+    if (to.count <= few) return;
+    bound = -infinity;
+  }
+  if (bound == -infinity && count_above(values, ranges, bound) >= k) bound = kth_largest(values, ranges, k);
+  append<true>(values, ranges, bound, to);
+  if (bound == -infinity) return;
+  for (int64_t range = 0; range < ranges.count; ++range)
+    for (int64_t i = ranges.first[range]; i < ranges.first[range] + ranges.size && to.count < k; ++i) {
+      to.experts[to.count] = static_cast<int32_t>(i);
+      to.values[to.count] = values[i];
+      to.count += values[i] == bound;
+    }
+}
+
+// Writes the experts by their values, descending, equal ones as they come: four passes of a byte each.
+inline void sort_many(const Candidates &candidates, int32_t *sorted) {
+  struct Keyed {
+    uint32_t key;
+    int32_t expert;
+  } buffers[2][MOE_GATING_MAX_EXPERTS];
+  int32_t ends[4][256] = {};
+  for (int64_t i = 0; i < candidates.count; ++i) {
+    const uint32_t key = 0x7fffffffu - static_cast<uint32_t>(key_of(candidates.values[i]));
+    buffers[0][i] = {key, candidates.experts[i]};
+    for (int byte = 0; byte < 4; ++byte) ++ends[byte][key >> (8 * byte) & 255];
+  }
+  for (int byte = 0; byte < 4; ++byte) {
+    int32_t start = 0;
+    for (int32_t &end : ends[byte]) start += std::exchange(end, start);
+    for (int64_t i = 0; i < candidates.count; ++i) {
+      const Keyed &keyed = buffers[byte % 2][i];
+      buffers[1 - byte % 2][ends[byte][keyed.key >> (8 * byte) & 255]++] = keyed;
+    }
+  }
+  for (int64_t i = 0; i < candidates.count; ++i) sorted[i] = buffers[0][i].expert;
+}
+
+// Fills a whole number of vectors up with NaN, which comes last.
+inline void fill_last_vector(float *values, int64_t count) {
+  float *last = values + count / width * width;
+  Vector::store(last, Vector::head(Vector::load(Float32(), last), count % width, Vector::set(nan)));
+}
+
+// Writes the experts by their values, descending, equal ones as they come. There is slack behind sorted.
+inline void sort(Candidates &candidates, int32_t *sorted) {
+  if (candidates.count > few) return sort_many(candidates, sorted);
+  alignas(64) int32_t ranks[few + slack];
+  fill_last_vector(candidates.values, candidates.count);
+  rank(candidates.values, (candidates.count + width - 1) / width * width, ranks);
+  for (int64_t i = 0; i < candidates.count; ++i) sorted[ranks[i]] = candidates.experts[i];
+}
+
+// Experts outside of the ranges and those that are not greater than -inf tie: the lower index wins.
+inline void fill_up(int64_t count, int64_t k, int64_t experts, int32_t *chosen) {
+  bool taken[MOE_GATING_MAX_EXPERTS] = {};
+  for (int64_t i = 0; i < count; ++i) taken[chosen[i]] = true;
+  for (int64_t i = 0; i < experts && count < k; ++i)
+    if (!taken[i]) chosen[count++] = static_cast<int32_t>(i);
+}
+
+// Writes the k experts with the largest values, best first. There is room for all experts and slack in chosen.
+inline void select(const float *values, int64_t experts, const Ranges &ranges, int64_t k, float bound,
+                   Candidates &candidates, int32_t *chosen) {
+  collect(values, ranges, k, bound, candidates);
+  sort(candidates, chosen);
+  if (candidates.count < k) fill_up(candidates.count, k, experts, chosen);
+}
+
+}  // namespace
 }  // namespace moe_gating

@@ -6,11 +6,14 @@ operator's documentation and of what its kernel on Atlas A2 and A3 takes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy
 import torch
+from torch import Tensor
+from torch.compiler import is_dynamo_compiling
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MAX_EXPERTS = 2048
@@ -187,33 +190,50 @@ def check(
         TypeError: a wrong Python type or dtype.
         ValueError: a wrong shape, device or number.
     """
-    arguments = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
-    hashable = type(x) is torch.Tensor and (bias is None or isinstance(bias, torch.Tensor))
-    if not hashable or torch.compiler.is_compiling():
-        return _check(Call(x, bias, *arguments))
-    key = (
-        x.shape[1:],
-        x.dtype,
-        None if bias is None else (bias.shape, bias.dtype, bias.device, x.device),
-        arguments,
-        *map(type, arguments),  # 8, 8.0 and True are equal keys otherwise
+    call = (
+        x,
+        bias,
+        k,
+        k_group,
+        group_count,
+        group_select_mode,
+        renorm,
+        norm_type,
+        out_flag,
+        routed_scaling_factor,
+        eps,
     )
-    if key not in _passed:
-        _check(Call(x, bias, *arguments))
-        if len(_passed) >= _MAX_PASSED:
-            _passed.clear()
-        _passed.add(key)
+    if type(x) is not Tensor or is_dynamo_compiling():
+        return _check(Call(*call))
+    shape = x.shape
+    experts = shape[1] if len(shape) == 2 else shape
+    try:
+        if bias is None:
+            passed = _passed(experts, x.dtype, None, *call[2:])
+        else:
+            passed = _passed(experts, x.dtype, bias.dtype, *call[2:], bias.shape, bias.device == x.device)
+    except (AttributeError, TypeError):  # bias is no tensor, or something is not hashable
+        return _check(Call(*call))
+    if not passed:
+        _check(Call(*call))
+        passed.append(True)
 
 
-# What passed before need not be looked at again: all that the constraints read, which is not the number of tokens.
-_passed: set[tuple[object, ...]] = set()
-_MAX_PASSED = 4096
+@functools.lru_cache(maxsize=4096, typed=True)  # 8, 8.0 and True are different arguments
+def _passed(*facts: object) -> list[bool]:
+    """Empty until a call with these facts has passed: all that the constraints read, which is not the tokens."""
+    return []
 
 
 def _check(call: Call) -> None:
     for value, (name, types, kind, label) in zip(call, _TYPES, strict=True):
         if not isinstance(value, types):
             raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{label}")
+    check_rules(call)
+
+
+def check_rules(call: Call) -> None:
+    """Raise the error of the first constraint that a call breaks whose arguments have the right Python types."""
     for constraint in CONSTRAINTS:
         if constraint.broken(call):
             raise constraint.error(f"{constraint.describe(call)} ({constraint.label})")
@@ -240,7 +260,7 @@ def keep_out_of_graphs_of_their_own() -> None:
     from torch._dynamo.eval_frame import skip_code
 
     experts: Any = Call.experts
-    functions = [check, _check, _align32, experts.fget]
+    functions = [check, _check, check_rules, _align32, experts.fget]
     functions += [function for constraint in CONSTRAINTS for function in (constraint.broken, constraint.describe)]
     for function in functions:
         skip_code(function.__code__)

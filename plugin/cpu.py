@@ -1,4 +1,7 @@
-"""The operator on CPU tensors: allocate the results, run the compiled kernel."""
+"""The operator on CPU tensors: allocate the results, run the compiled kernel.
+
+For a torch without the C interface that plugin/cpu_dispatch.py needs; where it has one, plugin/cpu.cpp does the same.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import torch
 from ascend_moe_gating.plugin import kernel
 from ascend_moe_gating.plugin.constraints import check
 
+NO_HASH_ROUTING = "npu_moe_gating_top_k has no hash routing (input_ids, tid2eid) on CPU tensors"
 _DTYPES = {torch.float32: kernel.FLOAT32, torch.float16: kernel.FLOAT16, torch.bfloat16: kernel.BFLOAT16}
 
 
@@ -33,7 +37,7 @@ def npu_moe_gating_top_k(
         NotImplementedError: hash routing was asked for.
     """
     if input_ids is not None or tid2eid is not None:
-        raise NotImplementedError("npu_moe_gating_top_k has no hash routing (input_ids, tid2eid) on CPU tensors")
+        raise NotImplementedError(NO_HASH_ROUTING)
     check(x, k, bias, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
     tokens, experts = x.shape
     y = x.new_empty((tokens, k))

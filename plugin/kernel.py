@@ -4,7 +4,7 @@ import ctypes
 import functools
 import importlib.resources
 
-__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run"]
+__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run", "vector"]
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
 
@@ -42,9 +42,15 @@ def library() -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(path))
     loaded.moe_gating_top_k.argtypes = [ctypes.POINTER(Arguments), ctypes.c_int]
     loaded.moe_gating_top_k.restype = ctypes.c_int
+    loaded.moe_gating_top_k_vector.restype = ctypes.c_char_p
     loaded.moe_gating_top_k_error.argtypes = [ctypes.c_int]
     loaded.moe_gating_top_k_error.restype = ctypes.c_char_p
     return loaded
+
+
+def vector() -> str:
+    """The vector version that runs on this processor: avx512, avx2, neon or portable."""
+    return library().moe_gating_top_k_vector().decode()
 
 
 def run(args: Arguments, threads: int) -> None:

@@ -15,10 +15,11 @@ import torch
 from ascend_moe_gating import simulator
 from ascend_moe_gating.converters import npu_moe_gating_top_k as converter
 from ascend_moe_gating.meta.npu_moe_gating_top_k import npu_moe_gating_top_k as meta_kernel
-from ascend_moe_gating.plugin import aclnn
+from ascend_moe_gating.plugin import aclnn, cpu_dispatch, kernel
 from ascend_moe_gating.plugin import npu_moe_gating_top_k as public
 from ascend_moe_gating.plugin.after_import import after_import, importing
 from ascend_moe_gating.plugin.constraints import keep_out_of_graphs_of_their_own
+from ascend_moe_gating.plugin.cpu import NO_HASH_ROUTING
 from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu_kernel
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, SCHEMA
 
@@ -66,7 +67,7 @@ def register() -> None:
         return
     missing = _import_torch_npu()
     definition, ours = _define()
-    _library().impl(NAME, cpu_kernel, "CPU")
+    cpu = _register_cpu()
     shapes = _register_meta()
     npu = _register_npu(missing, ours)
     after_import("torch._dynamo", keep_out_of_graphs_of_their_own)
@@ -74,7 +75,7 @@ def register() -> None:
     if not missing:
         after_import(_TORCHAIR_CONVERTERS, converter.register)
         _serve_torch_npu_name()
-    _status = Status(definition, "compiled kernel (libmoe_gating_top_k)", npu, shapes, graph)
+    _status = Status(definition, cpu, npu, shapes, graph)
 
 
 def _import_torch_npu() -> str:
@@ -107,6 +108,14 @@ def _define() -> tuple[str, bool]:
     return f"defined by torch_npu {version}", False
 
 
+def _register_cpu() -> str:
+    compiled = f"compiled kernel ({kernel.vector()})"
+    if cpu_dispatch.register():
+        return compiled
+    _library().impl(NAME, cpu_kernel, "CPU")
+    return f"{compiled}, called through Python: this torch has no C interface for operators"
+
+
 def _register_meta() -> str:
     """Torch 2.7 to 2.12 allow no second Meta kernel: there the public function and the converter do the checks."""
     try:
@@ -137,6 +146,8 @@ def _serve_torch_npu_name() -> None:
         """ascend_moe_gating.npu_moe_gating_top_k; with input_ids and tid2eid torch_npu's own hash routing."""
         if input_ids is None and tid2eid is None:
             return public.npu_moe_gating_top_k(*args, **kwargs)
+        if args and isinstance(args[0], torch.Tensor) and args[0].is_cpu:
+            raise NotImplementedError(NO_HASH_ROUTING)
         return operator(*args, input_ids=input_ids, tid2eid=tid2eid, **kwargs)
 
     npu_moe_gating_top_k.default = operator.default  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from programs import run
 import ascend_moe_gating
 from ascend_moe_gating.converters.npu_moe_gating_top_k import npu_moe_gating_top_k as converter
 from ascend_moe_gating.meta.npu_moe_gating_top_k import npu_moe_gating_top_k as meta
-from ascend_moe_gating.plugin import aclnn, cpu, registration
+from ascend_moe_gating.plugin import aclnn, cpu, kernel, registration
 from ascend_moe_gating.plugin.constraints import check
 from ascend_moe_gating.plugin.reference import moe_gating_top_k
 from ascend_moe_gating.plugin.schema import SCHEMA
@@ -93,11 +93,29 @@ def test_registering_twice_changes_nothing():
     assert registration.status() is before
 
 
+def test_both_cpu_kernels_give_the_same():
+    x, bias = torch.randn(100, 64).bfloat16(), torch.randn(64).bfloat16()
+    options = {"bias": bias, "k_group": 2, "group_count": 4, "norm_type": 1, "out_flag": True}
+    for a, b in zip(
+        cpu.npu_moe_gating_top_k(x, 4, **options),
+        torch.ops.npu.npu_moe_gating_top_k(x, 4, **options),
+        strict=True,
+    ):
+        assert a.dtype == b.dtype
+        assert a.stride() == b.stride()
+        assert torch.equal(a, b)
+
+
+def test_the_compiled_cpu_kernel_is_registered_where_torch_has_the_interface():
+    assert "Python" not in registration.status().cpu
+    assert kernel.vector() in registration.status().cpu
+
+
 @pytest.mark.parametrize("out_flag", [False, True])
 def test_norm_out_is_written_only_with_out_flag(monkeypatch, out_flag):
     calls = []
     monkeypatch.setattr(cpu.kernel, "run", lambda arguments, threads: calls.append(arguments))
-    norm_out = ascend_moe_gating.npu_moe_gating_top_k(torch.zeros(2, 8), 2, out_flag=out_flag)[2]
+    norm_out = cpu.npu_moe_gating_top_k(torch.zeros(2, 8), 2, out_flag=out_flag)[2]
     assert calls[0].norm_out == (norm_out.data_ptr() if out_flag else None)
 
 

@@ -1,0 +1,129 @@
+// Eight floats in a register of AVX2, with FMA and F16C.
+#pragma once
+
+#include <immintrin.h>
+
+#include "half.h"
+
+namespace moe_gating {
+namespace {
+
+struct Compressions {
+  uint64_t lanes[256] = {};  // per mask: the numbers of its lanes, one byte each
+  constexpr Compressions() {
+    for (unsigned mask = 0; mask < 256; ++mask) {
+      int count = 0;
+      for (uint64_t lane = 0; lane < 8; ++lane)
+        if (mask >> lane & 1) lanes[mask] |= lane << (8 * count++);
+    }
+  }
+};
+constexpr Compressions compressions;
+
+struct Vector {
+  using F = __m256;
+  using I = __m256i;
+  static constexpr int64_t width = 8;
+
+  static F set(float value) { return _mm256_set1_ps(value); }
+  static F load(Float32, const float *from) { return _mm256_loadu_ps(from); }
+  static F load(Float16, const uint16_t *from) { return _mm256_cvtph_ps(load_halves(from)); }
+  static F load(BFloat16, const uint16_t *from) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(from)), 16));
+  }
+  static F load_part(Float32, const float *from, int64_t count) { return _mm256_maskload_ps(from, lanes_below(count)); }
+  template <class Half>
+  static F load_part(Half type, const uint16_t *from, int64_t count) {
+    uint16_t whole[width] = {};
+    for (int64_t i = 0; i < count; ++i) whole[i] = from[i];
+    return load(type, whole);
+  }
+  static void store(float *to, F value) { _mm256_storeu_ps(to, value); }
+  static void store(Float32, float *to, F value) { store(to, value); }
+  static void store(Float16, uint16_t *to, F value) {
+    store_halves(to, _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static void store(BFloat16, uint16_t *to, F value) {
+    const I read = bits(value);
+    const I odd = _mm256_and_si256(_mm256_srli_epi32(read, 16), set(int32_t{1}));
+    const I rounded = add(read, add(odd, set(int32_t{0x7fff})));
+    const I quiet = _mm256_or_si256(read, set(int32_t{0x400000}));
+    const I chosen = _mm256_blendv_epi8(rounded, quiet, bits(_mm256_cmp_ps(value, value, _CMP_UNORD_Q)));
+    const I halves = _mm256_srli_epi32(chosen, 16);
+    store_halves(to, _mm_packus_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
+  }
+
+  static F add(F a, F b) { return _mm256_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm256_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm256_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F min(F a, F b) { return _mm256_min_ps(a, b); }
+  static F head(F value, int64_t count, F rest) {
+    return _mm256_blendv_ps(rest, value, _mm256_castsi256_ps(lanes_below(count)));
+  }
+
+  template <int level>
+  static void interleave(F a, F b, F &first, F &second) {
+    if (level < 2) {
+      first = _mm256_unpacklo_ps(a, b);
+      second = _mm256_unpackhi_ps(a, b);
+    } else {
+      first = _mm256_permute2f128_ps(a, b, 0x20);
+      second = _mm256_permute2f128_ps(a, b, 0x31);
+    }
+  }
+
+  // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
+  struct Sum {
+    __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
+    void add(F value) {
+      low = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_castps256_ps128(value)));
+      high = _mm256_add_pd(high, _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1)));
+    }
+    float total() const {
+      double lanes[4];
+      _mm256_storeu_pd(lanes, _mm256_add_pd(low, high));
+      return static_cast<float>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
+    }
+  };
+
+  static I set(int32_t value) { return _mm256_set1_epi32(value); }
+  static I load(const int32_t *from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)); }
+  static void store(int32_t *to, I value) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), value); }
+  static I bits(F value) { return _mm256_castps_si256(value); }
+  static F floats(I bits) { return _mm256_castsi256_ps(bits); }
+  static I add(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23); }
+  static I key(F value) {
+    const I read = bits(_mm256_add_ps(value, _mm256_setzero_ps()));
+    const I ordered = _mm256_xor_si256(read, _mm256_srli_epi32(_mm256_srai_epi32(read, 31), 1));
+    return _mm256_blendv_epi8(ordered, set(lowest_key), bits(_mm256_cmp_ps(value, value, _CMP_UNORD_Q)));
+  }
+  static I count_greater(I counts, I a, I b) { return _mm256_sub_epi32(counts, _mm256_cmpgt_epi32(a, b)); }
+  static I count_greater(I counts, F a, F b) { return _mm256_sub_epi32(counts, bits(_mm256_cmp_ps(a, b, _CMP_GT_OQ))); }
+  static F where_less(I counts, int32_t limit, F value, F rest) {
+    return _mm256_blendv_ps(rest, value, floats(_mm256_cmpgt_epi32(set(limit), counts)));
+  }
+
+  template <bool strictly>
+  static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
+    const auto mask =
+        static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(value, bound, strictly ? _CMP_GT_OQ : _CMP_GE_OQ)));
+    const I lanes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(&compressions.lanes[mask])));
+    store(indices, _mm256_add_epi32(set(index), lanes));
+    store(values, _mm256_permutevar8x32_ps(value, lanes));
+    return __builtin_popcount(mask);
+  }
+
+ private:
+  static __m128i load_halves(const uint16_t *from) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(from)); }
+  static void store_halves(uint16_t *to, __m128i halves) { _mm_storeu_si128(reinterpret_cast<__m128i *>(to), halves); }
+  static I lanes_below(int64_t count) {
+    return _mm256_cmpgt_epi32(set(static_cast<int32_t>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+};
+
+}  // namespace
+}  // namespace moe_gating

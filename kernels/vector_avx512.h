@@ -1,0 +1,125 @@
+// Sixteen floats in a register of AVX-512 (F and BW).
+#pragma once
+
+#include <immintrin.h>
+
+#include "half.h"
+
+namespace moe_gating {
+namespace {
+
+struct Vector {
+  using F = __m512;
+  using I = __m512i;
+  static constexpr int64_t width = 16;
+
+  static F set(float value) { return _mm512_set1_ps(value); }
+  static F load(Float32, const float *from) { return _mm512_loadu_ps(from); }
+  static F load(Float16, const uint16_t *from) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
+  }
+  static F load(BFloat16, const uint16_t *from) {
+    return widen(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from))));
+  }
+  static F load_part(Float32, const float *from, int64_t count) {
+    return _mm512_maskz_loadu_ps(lanes_below(count), from);
+  }
+  static F load_part(Float16, const uint16_t *from, int64_t count) {
+    return _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_maskz_loadu_epi16(lanes_below(count), from)));
+  }
+  static F load_part(BFloat16, const uint16_t *from, int64_t count) {
+    return widen(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(_mm512_maskz_loadu_epi16(lanes_below(count), from))));
+  }
+  static void store(float *to, F value) { _mm512_storeu_ps(to, value); }
+  static void store(Float32, float *to, F value) { store(to, value); }
+  static void store(Float16, uint16_t *to, F value) {
+    store_halves(to, _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static void store(BFloat16, uint16_t *to, F value) {
+    const I read = bits(value);
+    const I odd = _mm512_and_si512(_mm512_srli_epi32(read, 16), set(int32_t{1}));
+    const I rounded = add(read, add(odd, set(int32_t{0x7fff})));
+    const I quiet = _mm512_or_si512(read, set(int32_t{0x400000}));
+    const I chosen = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), quiet);
+    store_halves(to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(chosen, 16)));
+  }
+
+  static F add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  static F head(F value, int64_t count, F rest) { return _mm512_mask_mov_ps(rest, lanes_below(count), value); }
+
+  template <int level>
+  static void interleave(F a, F b, F &first, F &second) {
+    if (level < 2) {
+      first = _mm512_unpacklo_ps(a, b);
+      second = _mm512_unpackhi_ps(a, b);
+    } else {
+      first = _mm512_shuffle_f32x4(a, b, 0x88);
+      second = _mm512_shuffle_f32x4(a, b, 0xdd);
+    }
+  }
+
+  // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
+  struct Sum {
+    __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
+    void add(F value) {
+      low = _mm512_add_pd(low, _mm512_cvtps_pd(_mm512_castps512_ps256(value)));
+      high = _mm512_add_pd(high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1)));
+    }
+    float total() const {
+      double lanes[8];
+      _mm512_storeu_pd(lanes, _mm512_add_pd(low, high));
+      return static_cast<float>(((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
+                                ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7])));
+    }
+  };
+
+  static I set(int32_t value) { return _mm512_set1_epi32(value); }
+  static I load(const int32_t *from) { return _mm512_loadu_si512(from); }
+  static void store(int32_t *to, I value) { _mm512_storeu_si512(to, value); }
+  static I bits(F value) { return _mm512_castps_si512(value); }
+  static F floats(I bits) { return _mm512_castsi512_ps(bits); }
+  static I add(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23); }
+  static I key(F value) {
+    const I read = bits(_mm512_add_ps(value, _mm512_setzero_ps()));
+    const I ordered = _mm512_xor_si512(read, _mm512_srli_epi32(_mm512_srai_epi32(read, 31), 1));
+    return _mm512_mask_mov_epi32(ordered, _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), set(lowest_key));
+  }
+  static I count_greater(I counts, I a, I b) {
+    return _mm512_mask_add_epi32(counts, _mm512_cmpgt_epi32_mask(a, b), counts, set(1));
+  }
+  static I count_greater(I counts, F a, F b) {
+    return _mm512_mask_add_epi32(counts, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), counts, set(1));
+  }
+  static F where_less(I counts, int32_t limit, F value, F rest) {
+    return _mm512_mask_mov_ps(rest, _mm512_cmpgt_epi32_mask(set(limit), counts), value);
+  }
+
+  template <bool strictly>
+  static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
+    const __mmask16 mask = _mm512_cmp_ps_mask(value, bound, strictly ? _CMP_GT_OQ : _CMP_GE_OQ);
+    const I lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    // Compressed in a register: straight to memory it is microcode on some processors.
+    store(indices, _mm512_maskz_compress_epi32(mask, add(set(index), lanes)));
+    store(values, _mm512_maskz_compress_ps(mask, value));
+    return __builtin_popcount(mask);
+  }
+
+ private:
+  static F widen(I halves) { return floats(_mm512_slli_epi32(halves, 16)); }
+  static void store_halves(uint16_t *to, __m256i halves) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), halves);
+  }
+  static __mmask16 lanes_below(int64_t count) {
+    return static_cast<__mmask16>(count < width ? (1u << count) - 1 : 0xffff);
+  }
+};
+
+}  // namespace
+}  // namespace moe_gating

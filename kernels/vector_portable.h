@@ -1,0 +1,129 @@
+// Four floats for any processor, in plain C++ that compilers vectorize well enough.
+#pragma once
+
+#include "half.h"
+
+namespace moe_gating {
+namespace {
+
+template <class Element>
+struct Four {
+  Element lane[4];
+};
+
+struct Vector {
+  using F = Four<float>;
+  using I = Four<int32_t>;
+  static constexpr int64_t width = 4;
+
+  static F set(float value) { return {{value, value, value, value}}; }
+  template <class Type>
+  static F load(Type, const typename Type::Storage *from) {
+    return each([&](int i) { return Type::load(from[i]); });
+  }
+  template <class Type>
+  static F load_part(Type, const typename Type::Storage *from, int64_t count) {
+    return each([&](int i) { return i < count ? Type::load(from[i]) : 0.0f; });
+  }
+  static void store(float *to, F value) {
+    for (int i = 0; i < 4; ++i) to[i] = value.lane[i];
+  }
+  template <class Type>
+  static void store(Type, typename Type::Storage *to, F value) {
+    for (int i = 0; i < 4; ++i) to[i] = Type::store(value.lane[i]);
+  }
+
+  static F add(F a, F b) {
+    return each([&](int i) { return a.lane[i] + b.lane[i]; });
+  }
+  static F sub(F a, F b) {
+    return each([&](int i) { return a.lane[i] - b.lane[i]; });
+  }
+  static F mul(F a, F b) {
+    return each([&](int i) { return a.lane[i] * b.lane[i]; });
+  }
+  static F div(F a, F b) {
+    return each([&](int i) { return a.lane[i] / b.lane[i]; });
+  }
+  static F fma(F a, F b, F c) { return add(mul(a, b), c); }
+  // The second operand where one is NaN, as on x86.
+  static F max(F a, F b) {
+    return each([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static F min(F a, F b) {
+    return each([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+  }
+  static F head(F value, int64_t count, F rest) {
+    return each([&](int i) { return i < count ? value.lane[i] : rest.lane[i]; });
+  }
+
+  template <int level>
+  static void interleave(F a, F b, F &first, F &second) {
+    first = {{a.lane[0], b.lane[0], a.lane[1], b.lane[1]}};
+    second = {{a.lane[2], b.lane[2], a.lane[3], b.lane[3]}};
+  }
+
+  // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
+  struct Sum {
+    double lanes[4] = {};
+    void add(F value) {
+      for (int i = 0; i < 4; ++i) lanes[i] += value.lane[i];
+    }
+    float total() const { return static_cast<float>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])); }
+  };
+
+  static I set(int32_t value) { return {{value, value, value, value}}; }
+  static I load(const int32_t *from) { return {{from[0], from[1], from[2], from[3]}}; }
+  static void store(int32_t *to, I value) {
+    for (int i = 0; i < 4; ++i) to[i] = value.lane[i];
+  }
+  static I bits(F value) {
+    return each_int([&](int i) { return static_cast<int32_t>(bits_of(value.lane[i])); });
+  }
+  static F floats(I bits) {
+    return each([&](int i) { return float_of(static_cast<uint32_t>(bits.lane[i])); });
+  }
+  static I add(I a, I b) {  // wraps around
+    return each_int([&](int i) { return wrapped(uint32_t(a.lane[i]) + uint32_t(b.lane[i])); });
+  }
+  static I shift_to_exponent(I value) {
+    return each_int([&](int i) { return wrapped(uint32_t(value.lane[i]) << 23); });
+  }
+  static I key(F value) {
+    return each_int([&](int i) { return key_of(value.lane[i]); });
+  }
+  static I count_greater(I counts, I a, I b) {
+    return each_int([&](int i) { return counts.lane[i] + (a.lane[i] > b.lane[i]); });
+  }
+  static I count_greater(I counts, F a, F b) {
+    return each_int([&](int i) { return counts.lane[i] + (a.lane[i] > b.lane[i]); });
+  }
+  static F where_less(I counts, int32_t limit, F value, F rest) {
+    return each([&](int i) { return counts.lane[i] < limit ? value.lane[i] : rest.lane[i]; });
+  }
+
+  template <bool strictly>
+  static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
+    int64_t count = 0;
+    for (int32_t i = 0; i < 4; ++i) {
+      indices[count] = index + i;
+      values[count] = value.lane[i];
+      count += strictly ? value.lane[i] > bound.lane[i] : value.lane[i] >= bound.lane[i];
+    }
+    return count;
+  }
+
+ private:
+  static int32_t wrapped(uint32_t value) { return static_cast<int32_t>(value); }
+  template <class Function>
+  static F each(Function function) {
+    return {{function(0), function(1), function(2), function(3)}};
+  }
+  template <class Function>
+  static I each_int(Function function) {
+    return {{function(0), function(1), function(2), function(3)}};
+  }
+};
+
+}  // namespace
+}  // namespace moe_gating

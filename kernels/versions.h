@@ -1,0 +1,24 @@
+// The versions of the kernel: one source, compiled once for each kind of vector.
+#pragma once
+
+#include "moe_gating_top_k.h"
+
+namespace moe_gating {
+
+using RunRows = void (*)(const moe_gating_top_k_args &args, int64_t first, int64_t last);
+
+void run_rows_avx512(const moe_gating_top_k_args &args, int64_t first, int64_t last);
+void run_rows_avx2(const moe_gating_top_k_args &args, int64_t first, int64_t last);
+void run_rows_neon(const moe_gating_top_k_args &args, int64_t first, int64_t last);
+void run_rows_portable(const moe_gating_top_k_args &args, int64_t first, int64_t last);
+
+struct Version {
+  const char *name;
+  RunRows run_rows;
+};
+
+// The best one that this processor has, or the one that ASCEND_MOE_GATING_VECTOR names; null when it has no such. Chosen
+// once.
+const Version *version();
+
+}  // namespace moe_gating

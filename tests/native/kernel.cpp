@@ -1,0 +1,148 @@
+// Every vector version of the CPU kernel against the definition, written plainly and in double: for the sanitizers, and
+// for processors that only an emulator has here. Ends with 0 when all results were right.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "../../kernels/half.h"
+#include "../../kernels/moe_gating_top_k.h"
+
+namespace {
+
+using moe_gating::BFloat16;
+using moe_gating::Float16;
+using moe_gating::Float32;
+using Row = std::vector<double>;
+
+#define DEMAND(condition, ...)                                             \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      std::fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+      std::fprintf(stderr, __VA_ARGS__);                                   \
+      std::fprintf(stderr, "\n");                                          \
+      std::exit(1);                                                        \
+    }                                                                      \
+  } while (false)
+
+struct Shape {
+  int64_t experts, group_count, k_group, mode, k;
+};
+
+Row normalize(Row x, int64_t norm_type) {
+  if (norm_type == 1) {
+    for (double &value : x) value = 1 / (1 + std::exp(-value));
+    return x;
+  }
+  const double largest = *std::max_element(x.begin(), x.end());
+  double sum = 0;
+  for (double &value : x) sum += value = std::exp(value - largest);
+  for (double &value : x) value /= sum;
+  return x;
+}
+
+std::vector<int64_t> descending(const Row &values) {
+  std::vector<int64_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return values[static_cast<size_t>(a)] > values[static_cast<size_t>(b)];
+  });
+  return order;
+}
+
+std::vector<int64_t> choose(Row choice, const Shape &shape) {
+  const int64_t size = shape.experts / shape.group_count;
+  if (shape.k_group < shape.group_count) {
+    Row scores;
+    for (int64_t group = 0; group < shape.group_count; ++group) {
+      Row members(choice.begin() + group * size, choice.begin() + (group + 1) * size);
+      std::sort(members.rbegin(), members.rend());
+      scores.push_back(shape.mode == 0 || size == 1 ? members[0] : members[0] + members[1]);
+    }
+    const auto groups = descending(scores);
+    for (int64_t i = shape.k_group; i < shape.group_count; ++i)
+      std::fill_n(choice.begin() + groups[static_cast<size_t>(i)] * size, size, -INFINITY);
+  }
+  return descending(choice);
+}
+
+// Logits and biases that lie so far apart that no rounding changes the order of their scores.
+template <class Type>
+void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t tokens, std::mt19937 &random) {
+  using Storage = typename Type::Storage;
+  const auto experts = static_cast<size_t>(shape.experts), k = static_cast<size_t>(shape.k);
+  std::vector<Storage> x, bias;
+  std::vector<float> steps(experts);
+  for (size_t i = 0; i < experts; ++i) steps[i] = -2.0f + 4.0f * static_cast<float>(i) / static_cast<float>(experts);
+  for (int64_t token = 0; token < tokens; ++token) {
+    std::shuffle(steps.begin(), steps.end(), random);
+    for (const float step : steps) x.push_back(Type::store(step));
+  }
+  std::shuffle(steps.begin(), steps.end(), random);
+  for (size_t i = 0; i < experts; ++i) bias.push_back(Type::store(with_bias ? steps[i] * 3 : 0.0f));
+  // Right behind these lies what a sanitizer guards.
+  std::vector<Storage> y(static_cast<size_t>(tokens) * k);
+  std::vector<int32_t> expert_idx(y.size());
+  std::vector<float> norm_out(x.size());
+  moe_gating_top_k_args args{};
+  args.x = x.data(), args.x_row_stride = shape.experts, args.x_column_stride = 1;
+  args.bias = with_bias ? bias.data() : nullptr, args.bias_stride = 1;
+  args.tokens = tokens, args.experts = shape.experts, args.k = shape.k, args.k_group = shape.k_group;
+  args.group_count = shape.group_count, args.group_select_mode = shape.mode, args.norm_type = norm_type;
+  args.routed_scaling_factor = 2.5f, args.eps = 1e-20f;
+  args.dtype = sizeof(Storage) == 4                 ? MOE_GATING_FLOAT32
+               : std::is_same<Type, Float16>::value ? MOE_GATING_FLOAT16
+                                                    : MOE_GATING_BFLOAT16;
+  args.y = y.data(), args.expert_idx = expert_idx.data(), args.norm_out = norm_out.data();
+  const int code = moe_gating_top_k(&args, 2);
+  DEMAND(code == 0, "%s", moe_gating_top_k_error(code));
+
+  for (int64_t token = 0; token < tokens; ++token) {
+    Row logits, choice;
+    for (size_t i = 0; i < experts; ++i) logits.push_back(Type::load(x[static_cast<size_t>(token) * experts + i]));
+    const Row scores = normalize(logits, norm_type);
+    for (size_t i = 0; i < experts; ++i) choice.push_back(scores[i] + Type::load(bias[i]));
+    const auto chosen = choose(choice, shape);
+    double sum = norm_type == 1 ? 0 : 1;
+    for (size_t i = 0; i < k && norm_type == 1; ++i) sum += scores[static_cast<size_t>(chosen[i])];
+    for (size_t i = 0; i < k; ++i) {
+      const size_t at = static_cast<size_t>(token) * k + i;
+      const auto expert = static_cast<size_t>(expert_idx[at]);
+      DEMAND(expert_idx[at] == chosen[i] || std::abs(choice[expert] - choice[static_cast<size_t>(chosen[i])]) < 1e-6,
+             "E %d k %d: expert %d for %d", int(experts), int(k), expert_idx[at], int(chosen[i]));
+      const double weight = scores[expert] / sum * 2.5, got = Type::load(y[at]);
+      const double step = sizeof(Storage) == 4 ? 1e-6 : std::is_same<Type, Float16>::value ? 6e-4 : 5e-3;
+      DEMAND(std::abs(got - weight) <= step * weight + 6e-8, "E %d k %d: weight %g for %g", int(experts), int(k), got,
+             weight);
+    }
+    for (size_t i = 0; i < experts; ++i) {
+      const double got = norm_out[static_cast<size_t>(token) * experts + i];
+      DEMAND(std::abs(got - scores[i]) <= 5e-7 * scores[i], "E %d: score %g for %g", int(experts), got, scores[i]);
+    }
+  }
+}
+
+}  // namespace
+
+int main() {
+  std::printf("%s\n", moe_gating_top_k_vector());
+  std::mt19937 random(1);
+  const Shape shapes[] = {{256, 8, 4, 1, 8},   {384, 1, 1, 0, 8},    {160, 8, 3, 0, 6}, {128, 1, 1, 0, 8},
+                          {1, 1, 1, 0, 1},     {3, 1, 1, 0, 3},      {72, 24, 5, 1, 6}, {192, 64, 20, 1, 8},
+                          {100, 1, 1, 0, 17},  {127, 1, 1, 0, 64},   {60, 4, 2, 1, 4},  {2048, 1, 1, 0, 8},
+                          {512, 1, 1, 0, 200}, {2048, 2, 1, 1, 1024}};
+  for (const Shape &shape : shapes)
+    for (int64_t norm_type = 0; norm_type < 2; ++norm_type)
+      for (const bool with_bias : {false, true})
+        for (const int64_t tokens : {1, 9, 40}) {
+          run<Float32>(shape, norm_type, with_bias, tokens, random);
+          run<Float16>(shape, norm_type, with_bias, tokens, random);
+          run<BFloat16>(shape, norm_type, with_bias, tokens, random);
+        }
+  return 0;
+}

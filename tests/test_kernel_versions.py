@@ -1,0 +1,36 @@
+"""The vector versions of the CPU kernel: all tests of the kernel on each one that this processor has."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ascend_moe_gating.plugin.kernel import vector
+
+TESTS = Path(__file__).parent
+OF_THE_MACHINE = {"x86_64": ["avx512", "avx2", "portable"], "aarch64": ["neon", "portable"]}[platform.machine()]
+HERE = OF_THE_MACHINE[OF_THE_MACHINE.index(vector()) :]
+
+
+def run(version, *arguments):
+    environment = {**os.environ, "ASCEND_MOE_GATING_VECTOR": version, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+    return subprocess.run([sys.executable, *arguments], env=environment, cwd=TESTS, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("version", HERE[1:])
+def test_the_tests_of_the_kernel(version):
+    print_vector = "from ascend_moe_gating.plugin.kernel import vector; print(vector())"
+    assert run(version, "-c", print_vector).stdout == f"{version}\n"
+    result = run(version, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kernel.py", "test_kernel_values.py")
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+@pytest.mark.parametrize("version", ["sse9", *{"avx512", "avx2", "neon"} - set(HERE)])
+def test_a_version_that_the_processor_does_not_have_is_refused(version):
+    code = "import torch, ascend_moe_gating as a; a.npu_moe_gating_top_k(torch.zeros(1, 8), 2)"
+    result = run(version, "-c", code)
+    assert result.returncode != 0
+    assert "ASCEND_MOE_GATING_VECTOR names a version that this processor does not have" in result.stderr
