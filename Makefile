@@ -1,6 +1,7 @@
 # make demo   see the operator run in all three ways
 # make test   the tests
 # make check  style, types, sanitizers, and the tests
+# make bench  the speed of the CPU kernel against its peers, and of NPU dispatch (about 10 minutes)
 # make arm    the kernel on an emulated Arm processor
 #
 # Each sets up what it needs in .venv and redoes only what changed.
@@ -18,7 +19,7 @@ INSTALLED := $(VENV)/.installed-$(MODULES)
 HOST := $(shell $(PYTHON) -c "import ctypes, importlib.util as u; ctypes.CDLL('libascendcl.so'); \
 print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/dev/null)
 
-.PHONY: demo test check sanitize arm clean
+.PHONY: demo test check bench sanitize arm clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -31,11 +32,15 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $(CPP) tests/native/*.cpp
+	$(BIN)/clang-format --dry-run --Werror $(CPP) tests/native/*.cpp benchmarks/*.cpp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
 	$(MAKE) sanitize
 	$(BIN)/python -m pytest
+
+# BENCH may hold --seconds, --output, --device npu.
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # The C++ parts under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
 sanitize: sanitize-address sanitize-thread
@@ -66,7 +71,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format cmake
+	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format cmake matplotlib
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

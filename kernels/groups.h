@@ -64,11 +64,10 @@ void score_groups_by(const float *choice, int64_t group_count, int64_t size, flo
   }
 }
 
-// Writes a score for each group, and NaN behind them up to a whole number of vectors.
+// Writes a score for each group. There is slack behind scores.
 inline void score_groups(const float *choice, int64_t group_count, int64_t size, bool two, float *scores) {
   // Of one expert there is no second: its group's score is its value.
   (two && size > 1 ? score_groups_by<true> : score_groups_by<false>)(choice, group_count, size, scores);
-  for (int64_t group = group_count; group % width != 0; ++group) scores[group] = nan;
 }
 
 // Writes the first expert of each group that is kept, ascending.

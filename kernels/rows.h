@@ -25,8 +25,8 @@ struct Scratch {
   alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float scores[experts_per_block + slack];
   alignas(64) float choice[experts_per_block + slack];
-  alignas(64) float group_scores[rows_per_block][MOE_GATING_MAX_GROUPS];
-  alignas(64) int32_t group_ranks[rows_per_block][MOE_GATING_MAX_GROUPS];
+  alignas(64) float group_scores[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
+  alignas(64) int32_t group_ranks[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
   alignas(64) int32_t kept[rows_per_block][MOE_GATING_MAX_GROUPS + 1];
   Candidates candidates[rows_per_block];
   alignas(64) int32_t ranks[rows_per_block][usual];
@@ -38,7 +38,7 @@ inline float sum(const float *values, int64_t count) {
   Vector::Sum sum;
   for (int64_t i = 0; i < count; i += width)
     sum.add(Vector::head(Vector::load(Float32(), values + i), count - i, Vector::set(0.0f)));
-  return sum.total();
+  return static_cast<float>(sum.total());
 }
 
 // A block of rows of x: float32 in scratch if their experts are not neighbours in memory.
@@ -109,10 +109,11 @@ class Block {
       for (int64_t row = 0; row < rows_; ++row) sigmoid_row(logits_of(row), destination_of(row));
       return;
     }
-    float maxima[rows_per_block], sums[rows_per_block];
+    float maxima[rows_per_block];
+    double sums[rows_per_block];
     for (int64_t row = 0; row < rows_; ++row) maxima[row] = maximum(logits_of(row));
     for (int64_t row = 0; row < rows_; ++row) sums[row] = exponentials(logits_of(row), maxima[row], scores(row));
-    for (int64_t row = 0; row < rows_; ++row) scale_row(args_.experts, 1.0f / sums[row], destination_of(row));
+    for (int64_t row = 0; row < rows_; ++row) divide_row(args_.experts, sums[row], destination_of(row));
   }
 
   void keep() {
@@ -121,8 +122,7 @@ class Block {
     auto &scratch = scratch_;
     for (int64_t row = 0; row < rows_; ++row)
       score_groups(choice(row), count, size, args_.group_select_mode == 1, scratch.group_scores[row]);
-    const int64_t room = (count + width - 1) / width * width;
-    for (int64_t row = 0; row < rows_; ++row) rank(scratch.group_scores[row], room, scratch.group_ranks[row]);
+    for (int64_t row = 0; row < rows_; ++row) rank(scratch.group_scores[row], count, scratch.group_ranks[row]);
     ranged_ = size >= width;
     for (int64_t row = 0; row < rows_; ++row) {
       const int32_t *ranks = scratch.group_ranks[row];

@@ -71,12 +71,28 @@ struct Logits {
   F last(int64_t i) const { return Vector::load_part(Type(), x + i, experts - i); }
 };
 
+// Combines all lanes into each, without a detour through memory. `combine` takes two vectors and does not mind order.
 template <class Combine>
-float reduce_lanes(F all, Combine combine) {
+F reduce(F value, Combine combine) {
+  F a, b;
+  if constexpr (width == 16) {
+    Vector::interleave<2>(value, value, a, b);
+    value = combine(a, b);
+  }
+  if constexpr (width >= 8) {
+    Vector::interleave<3>(value, value, a, b);
+    value = combine(a, b);
+  }
+  for (int step = 0; step < 2; ++step) {
+    Vector::interleave<0>(value, value, a, b);
+    value = combine(a, b);
+  }
+  return value;
+}
+
+inline float first_lane(F value) {
   float lanes[width];
-  Vector::store(lanes, all);
-  for (int64_t half = width / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; ++i) lanes[i] = combine(lanes[i], lanes[i + half]);
+  Vector::store(lanes, value);
   return lanes[0];
 }
 
@@ -116,12 +132,12 @@ float maximum(Logits<Type> logits) {
   }
   if (i + width <= logits.experts) even = Vector::max(logits.first_look(i), even), i += width;
   if (i < logits.experts) odd = Vector::max(Vector::head(logits.last(i), logits.experts - i, lowest), odd);
-  return reduce_lanes(Vector::max(even, odd), [](float a, float b) { return a > b ? a : b; });
+  return first_lane(reduce(Vector::max(even, odd), Vector::max));
 }
 
 // Returns the sum.
 template <class Type>
-float exponentials(Logits<Type> logits, float maximum, float *exponentials) {
+double exponentials(Logits<Type> logits, float maximum, float *exponentials) {
   const F largest = Vector::set(maximum);
   Vector::Sum sum;
   const auto write = [&](int64_t i, F x) {
@@ -141,10 +157,15 @@ float exponentials(Logits<Type> logits, float maximum, float *exponentials) {
   return sum.total();
 }
 
+// Divides by the sum: multiplies by its reciprocal, of which a second float has what the first has no room for.
 template <class Destination>
-void scale_row(int64_t experts, float factor, Destination to) {
-  for (int64_t i = 0; i < experts; i += width)
-    to.write(i, Vector::mul(Vector::load(Float32(), to.scores + i), Vector::set(factor)));
+void divide_row(int64_t experts, double sum, Destination to) {
+  const auto reciprocal = static_cast<float>(1 / sum);
+  const F factor = Vector::set(reciprocal), rest = Vector::set(static_cast<float>(1 / sum - reciprocal));
+  for (int64_t i = 0; i < experts; i += width) {
+    const F e = Vector::load(Float32(), to.scores + i);
+    to.write(i, Vector::fma(e, rest, Vector::mul(e, factor)));
+  }
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ struct Units {
 };
 constexpr Units units;
 
-// How many values come before each one of `count`, a multiple of the width and at most `few`. NaN comes last.
+// How many values come before each one of `count`, at most `few`. NaN comes last. There is slack behind both.
 inline void rank(const float *values, int64_t count, int32_t *ranks) {
   alignas(64) int32_t keys[few + slack];
   for (int64_t i = 0; i < count; i += width) Vector::store(keys + i, Vector::key(Vector::load(Float32(), values + i)));
@@ -57,9 +57,9 @@ inline void rank(const float *values, int64_t count, int32_t *ranks) {
     I bound = Vector::add(Vector::load(keys + i), Vector::set(int32_t{-1}));
     I rank = Vector::set(int32_t{0});
     for (int64_t j = 0; j < i; ++j) rank = Vector::count_greater(rank, Vector::set(keys[j]), bound);
-    for (int64_t j = 0; j < width; ++j) {
-      bound = Vector::add(bound, Vector::load(units.rows[j]));
-      rank = Vector::count_greater(rank, Vector::set(keys[i + j]), bound);
+    for (int64_t j = i; j < std::min(i + width, count); ++j) {
+      bound = Vector::add(bound, Vector::load(units.rows[j - i]));
+      rank = Vector::count_greater(rank, Vector::set(keys[j]), bound);
     }
     for (int64_t j = i + width; j < count; ++j) rank = Vector::count_greater(rank, Vector::set(keys[j]), bound);
     Vector::store(ranks + i, rank);
@@ -95,7 +95,7 @@ float bound_by_lanes(const float *values, const Ranges &ranges, int64_t k) {
     bound =
         Vector::min(bound, Vector::where_less(greater, static_cast<int32_t>(k), largest[part], Vector::set(infinity)));
   }
-  return reduce_lanes(bound, [](float a, float b) { return a < b ? a : b; });
+  return first_lane(reduce(bound, Vector::min));
 }
 
 inline int64_t count_above(const float *values, const Ranges &ranges, float bound) {
@@ -185,18 +185,11 @@ inline void sort_many(const Candidates &candidates, int32_t *sorted) {
   for (int64_t i = 0; i < candidates.count; ++i) sorted[i] = buffers[0][i].expert;
 }
 
-// Fills a whole number of vectors up with NaN, which comes last.
-inline void fill_last_vector(float *values, int64_t count) {
-  float *last = values + count / width * width;
-  Vector::store(last, Vector::head(Vector::load(Float32(), last), count % width, Vector::set(nan)));
-}
-
 // Writes the experts by their values, descending, equal ones as they come. There is slack behind sorted.
 inline void sort(Candidates &candidates, int32_t *sorted) {
   if (candidates.count > few) return sort_many(candidates, sorted);
   alignas(64) int32_t ranks[few + slack];
-  fill_last_vector(candidates.values, candidates.count);
-  rank(candidates.values, (candidates.count + width - 1) / width * width, ranks);
+  rank(candidates.values, candidates.count, ranks);
   for (int64_t i = 0; i < candidates.count; ++i) sorted[ranks[i]] = candidates.experts[i];
 }
 

@@ -82,10 +82,10 @@ struct Vector {
       low = _mm256_add_pd(low, _mm256_cvtps_pd(_mm256_castps256_ps128(value)));
       high = _mm256_add_pd(high, _mm256_cvtps_pd(_mm256_extractf128_ps(value, 1)));
     }
-    float total() const {
+    double total() const {
       double lanes[4];
       _mm256_storeu_pd(lanes, _mm256_add_pd(low, high));
-      return static_cast<float>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
+      return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
     }
   };
 

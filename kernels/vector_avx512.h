@@ -71,11 +71,10 @@ struct Vector {
       low = _mm512_add_pd(low, _mm512_cvtps_pd(_mm512_castps512_ps256(value)));
       high = _mm512_add_pd(high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1)));
     }
-    float total() const {
+    double total() const {
       double lanes[8];
       _mm512_storeu_pd(lanes, _mm512_add_pd(low, high));
-      return static_cast<float>(((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) +
-                                ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7])));
+      return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
     }
   };
 
@@ -105,10 +104,18 @@ struct Vector {
   static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
     const __mmask16 mask = _mm512_cmp_ps_mask(value, bound, strictly ? _CMP_GT_OQ : _CMP_GE_OQ);
     const I lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    // Compressed in a register: straight to memory it is microcode on some processors.
-    store(indices, _mm512_maskz_compress_epi32(mask, add(set(index), lanes)));
-    store(values, _mm512_maskz_compress_ps(mask, value));
-    return __builtin_popcount(mask);
+    // Compressed in a register: straight to memory it is microcode on some processors. Half a register is most often
+    // enough, and does not cross as many cache lines.
+    const I kept_indices = _mm512_maskz_compress_epi32(mask, add(set(index), lanes));
+    const F kept_values = _mm512_maskz_compress_ps(mask, value);
+    const int count = __builtin_popcount(mask);
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(indices), _mm512_castsi512_si256(kept_indices));
+    _mm256_storeu_ps(values, _mm512_castps512_ps256(kept_values));
+    if (__builtin_expect(count > 8, 0)) {
+      store(indices, kept_indices);
+      store(values, kept_values);
+    }
+    return count;
   }
 
  private:

@@ -63,7 +63,7 @@ struct Vector {
       low = vaddq_f64(low, vcvt_f64_f32(vget_low_f32(value)));
       high = vaddq_f64(high, vcvt_high_f64_f32(value));
     }
-    float total() const { return static_cast<float>(vaddvq_f64(vaddq_f64(low, high))); }
+    double total() const { return vaddvq_f64(vaddq_f64(low, high)); }
   };
 
   static I set(int32_t value) { return vdupq_n_s32(value); }

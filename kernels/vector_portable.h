@@ -69,7 +69,7 @@ struct Vector {
     void add(F value) {
       for (int i = 0; i < 4; ++i) lanes[i] += value.lane[i];
     }
-    float total() const { return static_cast<float>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])); }
+    double total() const { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
   };
 
   static I set(int32_t value) { return {{value, value, value, value}}; }

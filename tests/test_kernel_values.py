@@ -45,23 +45,28 @@ def test_nan_rows_have_distinct_experts_and_do_not_touch_other_rows(k, share, no
         assert_same((a[::2] for a in actual), (a[::2] for a in kernel(encode(clean, dtype), k, dtype, **options)))
 
 
-def test_the_sigmoid_is_accurate_and_monotonic():
-    x = np.linspace(-87, 40, 254 * 2048, dtype=np.float32).reshape(-1, 2048)
+def ulps(actual, exact):
+    """Distances in units of the last place of a float32, where the exact value is a normal float32."""
+    normal = exact > np.finfo(np.float32).tiny
+    return (np.abs(actual - exact) / np.spacing(exact.astype(np.float32)))[normal].max()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-8, 8), (-30, 30), (-87, 40)])
+def test_the_sigmoid_is_within_2_5_ulp_and_monotonic(low, high):
+    x = np.linspace(low, high, 2**21, dtype=np.float32).reshape(-1, 2048)
     scores = kernel(x, 1, norm_type=1)[2]
-    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
-    assert (np.abs(scores - exact) <= 4 * np.spacing(exact.astype(np.float32))).all()
-    assert (np.diff(scores.ravel()) >= 0).all()
+    assert ulps(scores, 1 / (1 + np.exp(-x.astype(np.float64)))) <= 2.5
+    coarse = scores.ravel()[:: 2**21 // 500000]  # neighbouring floats may be swapped by a rounding
+    assert (np.diff(coarse) >= 0).all()
 
 
 @pytest.mark.parametrize("spread", [0.01, 1, 5, 20])
-@pytest.mark.parametrize("experts", [3, 256, 2048])
-def test_the_softmax_is_accurate(experts, spread):
-    x = np.random.default_rng(8).normal(0, spread, (200, experts)).astype(np.float32)
+@pytest.mark.parametrize("experts", [3, 128, 160, 256, 2048])
+def test_the_softmax_is_within_3_6_ulp(experts, spread):
+    x = np.random.default_rng(experts).normal(0, spread, (1000, experts)).astype(np.float32)
     scores = kernel(x, 1)[2]
     exact = np.exp((x - x.max(axis=1, keepdims=True)).astype(np.float64))  # the difference is rounded to float32
-    exact /= exact.sum(axis=1, keepdims=True)
-    normal = exact > np.finfo(np.float32).tiny
-    assert (np.abs(scores - exact) <= 4 * np.spacing(exact.astype(np.float32)))[normal].all()
+    assert ulps(scores, exact / exact.sum(axis=1, keepdims=True)) <= 3.6
 
 
 def test_the_sigmoid_saturates():
