@@ -120,6 +120,48 @@ def test_compiling_again_and_again_holds_no_device_memory():
     assert result.stdout.splitlines()[-1] == "0", result.stderr
 
 
+REPEATED = """
+import os
+from ascend_moe_gating import simulator
+simulator.load()
+import torch, torch_npu, torchair
+from ascend_moe_gating import npu_moe_gating_top_k
+from torchair.core._backend import TorchNpuGraph
+
+loaded = []
+load = TorchNpuGraph.load
+TorchNpuGraph.load = lambda graph, *arguments: (loaded.append(arguments), load(graph, *arguments))[1]
+x = torch.arange(64.0).view(2, 32).npu()
+torch.compile(lambda x: npu_moe_gating_top_k(x, 2)[1], backend=torchair.get_npu_backend(), dynamic=True)(x)
+TorchNpuGraph.load = load
+
+def cycle(number):
+    graph = TorchNpuGraph(f"repeated_{number}")
+    graph.load(*loaded[0])
+    graph.compile()
+    assert graph.run([x], [None])[0].cpu().tolist() == [[31, 30], [31, 30]]
+
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+for number in range(200):
+    cycle(number)
+allocations, bytes_before = len(simulator.allocations()), resident()
+for number in range(200, 1200):
+    cycle(number)
+print(len(simulator.allocations()) - allocations, (resident() - bytes_before) // 1000)
+"""
+
+
+@pytest.mark.stand_in
+def test_a_thousand_graphs_loaded_compiled_run_and_removed_leave_memory_flat():
+    result = start(["-c", REPEATED])
+    allocations, bytes_per_graph = map(int, result.stdout.splitlines()[-1].split())
+    assert allocations == 0, result.stderr
+    assert bytes_per_graph < 1000
+
+
 @pytest.mark.stand_in
 def test_a_graph_that_fails_leaves_nothing_behind():
     x = torch.randn(4, 256).npu()
