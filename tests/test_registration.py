@@ -93,9 +93,13 @@ def test_registering_twice_changes_nothing():
     assert registration.status() is before
 
 
-def test_both_cpu_kernels_give_the_same():
-    x, bias = torch.randn(100, 64).bfloat16(), torch.randn(64).bfloat16()
-    options = {"bias": bias, "k_group": 2, "group_count": 4, "norm_type": 1, "out_flag": True}
+@pytest.mark.parametrize("tokens", [0, 1, 100, 5000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x.T.contiguous().T, lambda x: x[::2]], ids=["", "T", "rows"])
+def test_both_cpu_kernels_give_the_same(tokens, dtype, view):
+    generator = torch.Generator().manual_seed(tokens)
+    x, bias = view(torch.randn(tokens, 64, generator=generator).to(dtype)), torch.randn(128, generator=generator)[::2]
+    options = {"bias": bias.to(dtype), "k_group": 2, "group_count": 4, "norm_type": 1, "out_flag": True}
     for a, b in zip(
         cpu.npu_moe_gating_top_k(x, 4, **options),
         torch.ops.npu.npu_moe_gating_top_k(x, 4, **options),
@@ -104,6 +108,26 @@ def test_both_cpu_kernels_give_the_same():
         assert a.dtype == b.dtype
         assert a.stride() == b.stride()
         assert torch.equal(a, b)
+
+
+def test_calls_of_the_compiled_kernel_leave_no_tensor_behind():
+    operator = torch.ops.npu.npu_moe_gating_top_k
+
+    def resident():
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * 4096
+
+    def calls(number):
+        for _ in range(number):
+            x, bias = torch.zeros(100, 256), torch.zeros(256)
+            operator(x, 8, bias=bias)
+            with pytest.raises(ValueError, match="C9"):
+                operator(x, 300, bias=bias)
+
+    calls(50)
+    before = resident()
+    calls(500)  # with 100 kB of logits each
+    assert resident() - before < 10e6
 
 
 def test_the_compiled_cpu_kernel_is_registered_where_torch_has_the_interface():
