@@ -190,33 +190,22 @@ def check(
         TypeError: a wrong Python type or dtype.
         ValueError: a wrong shape, device or number.
     """
-    call = (
-        x,
-        bias,
-        k,
-        k_group,
-        group_count,
-        group_select_mode,
-        renorm,
-        norm_type,
-        out_flag,
-        routed_scaling_factor,
-        eps,
-    )
-    if type(x) is not Tensor or is_dynamo_compiling():
-        return _check(Call(*call))
-    shape = x.shape
-    experts = shape[1] if len(shape) == 2 else shape
-    try:
-        if bias is None:
-            passed = _passed(experts, x.dtype, None, *call[2:])
-        else:
-            passed = _passed(experts, x.dtype, bias.dtype, *call[2:], bias.shape, bias.device == x.device)
-    except (AttributeError, TypeError):  # bias is no tensor, or something is not hashable
-        return _check(Call(*call))
-    if not passed:
-        _check(Call(*call))
-        passed.append(True)
+    numbers = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
+    passed: list[bool] = []
+    if type(x) is Tensor and not is_dynamo_compiling():
+        shape = x.shape
+        experts = shape[1] if len(shape) == 2 else shape
+        try:
+            if bias is None:
+                passed = _passed(experts, x.dtype, None, None, None, *numbers)
+            else:
+                passed = _passed(experts, x.dtype, bias.dtype, bias.shape, bias.device == x.device, *numbers)
+        except (AttributeError, TypeError):
+            pass  # bias is no tensor, or something is not hashable: the check below says it
+        if passed:
+            return
+    _check(Call(x, bias, *numbers))
+    passed.append(True)
 
 
 @functools.lru_cache(maxsize=4096, typed=True)  # 8, 8.0 and True are different arguments
