@@ -74,7 +74,7 @@ def measure(cases: Iterator[tuple[str, int, str, int, bool]], seconds: float, de
 
         contestants = {label: finished(gate) for label, gate in gates.items()}
         if limit is not None:
-            norm_type = int(model.options.get("norm_type", 0))
+            norm_type = model.all_options()["norm_type"]
             contestants["read"] = lambda logits=logits: limit(logits, -1)
             contestants["limit"] = lambda logits=logits, norm_type=norm_type: limit(logits, norm_type)
         timings = interleave(contestants, seconds, None if hot else lambda: cold.add_(1))

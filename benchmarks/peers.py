@@ -15,7 +15,10 @@ class Model(NamedTuple):
     experts: int
     k: int
     bias: bool
-    options: dict[str, int | float]
+    options: dict[str, int]  # that differ from the operator's defaults
+
+    def all_options(self) -> dict[str, int]:
+        return {"k_group": 1, "group_count": 1, "group_select_mode": 0, "norm_type": 0, **self.options}
 
 
 MODELS = {
@@ -28,7 +31,7 @@ MODELS = {
 
 def transformers_gate(model: Model) -> Callable:
     """As the routers of transformers do it: a mask of zeros and ones, an unsorted top-k."""
-    option = {"k_group": 1, "group_count": 1, "group_select_mode": 0, "norm_type": 0, **model.options}
+    option = model.all_options()
     k_group, group_count = option["k_group"], option["group_count"]
 
     def gate(logits, bias):
@@ -53,7 +56,7 @@ def transformers_gate(model: Model) -> Callable:
 
 def vllm_gate(model: Model) -> Callable:
     """As vllm's fallback in Python does it: a sorted top-k, the weights from it if there is no bias, int32 experts."""
-    option = {"k_group": 1, "group_count": 1, "group_select_mode": 0, "norm_type": 0, **model.options}
+    option = model.all_options()
     k_group, group_count = option["k_group"], option["group_count"]
 
     def gate(logits, bias):

@@ -48,7 +48,7 @@ template <bool two>
 void score_groups_by(const float *choice, int64_t group_count, int64_t size, float *scores) {
   const Largest<two> nothing = {Vector::set(-infinity), Vector::set(-infinity)};
   for (int64_t group = 0; group < group_count; group += width) {
-    const int64_t count = std::min(width, group_count - group);
+    const int64_t count = std::min(width, group_count - group), slots = (count + 3) / 4 * 4;
     Largest<two> groups[width + 1];
     for (int64_t g = 0; g < count; ++g) {
       const float *from = choice + (group + g) * size;
@@ -58,8 +58,8 @@ void score_groups_by(const float *choice, int64_t group_count, int64_t size, flo
       if (i < size) largest.see(load_head(from + i, size - i));
       groups[slot(g)] = largest;
     }
-    for (int64_t g = count; g < (count + 3) / 4 * 4; ++g) groups[slot(g)] = nothing;
-    merge_lanes<two>(groups, (count + 3) / 4 * 4);
+    for (int64_t g = count; g < slots; ++g) groups[slot(g)] = nothing;
+    merge_lanes<two>(groups, slots);
     Vector::store(scores + group, two ? Vector::add(groups[0].first, groups[0].second) : groups[0].first);
   }
 }

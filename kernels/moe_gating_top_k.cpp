@@ -12,9 +12,6 @@
 namespace moe_gating {
 namespace {
 
-// Less than this many logits are not worth a thread of their own.
-constexpr int64_t logits_per_thread = 65536;
-
 // Contiguous blocks of rows; the calling thread runs the last block, and whatever no thread could be had for.
 void run_blocks(const moe_gating_top_k_args &args, int64_t blocks) {
   const int64_t rows = (args.tokens + blocks - 1) / blocks;
@@ -36,7 +33,7 @@ void run_blocks(const moe_gating_top_k_args &args, int64_t blocks) {
 int moe_gating_top_k(const moe_gating_top_k_args *args, int threads) {
   const moe_gating_code code = moe_gating::check(args);
   if (code != MOE_GATING_OK || args->tokens == 0) return code;
-  const int64_t worthwhile = args->tokens * args->experts / moe_gating::logits_per_thread;
+  const int64_t worthwhile = args->tokens * args->experts / MOE_GATING_LOGITS_PER_THREAD;
   const int64_t blocks = std::min<int64_t>({threads, worthwhile, args->tokens});
   if (blocks > 1)
     moe_gating::run_blocks(*args, blocks);

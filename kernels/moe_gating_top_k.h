@@ -18,6 +18,9 @@ typedef enum { MOE_GATING_FLOAT32 = 0, MOE_GATING_FLOAT16 = 1, MOE_GATING_BFLOAT
 
 enum { MOE_GATING_MAX_EXPERTS = 2048, MOE_GATING_MAX_GROUPS = 64 };
 
+/* Less than this many logits are not worth a thread of their own. */
+enum { MOE_GATING_LOGITS_PER_THREAD = 65536 };
+
 typedef struct {
   const void *x; /* [tokens, experts], strides in elements (may be 0 or negative) */
   int64_t x_row_stride, x_column_stride;

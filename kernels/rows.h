@@ -16,9 +16,12 @@ namespace moe_gating {
 namespace {
 
 constexpr int64_t rows_per_block = 8;
-constexpr int64_t experts_per_block =
-    2 * MOE_GATING_MAX_EXPERTS;  // 16 kB of scores, and as much of their sums with bias
+// 16 kB of scores, and as much of their sums with the bias.
+constexpr int64_t experts_per_block = 2 * MOE_GATING_MAX_EXPERTS;
 static_assert(few >= MOE_GATING_MAX_GROUPS);
+
+// From one row of scratch to the next: a whole number of vectors of any width.
+inline int64_t stride_of(int64_t experts) { return (experts + slack - 1) / slack * slack; }
 
 // About 300 kB, on the stack of the thread that uses it, of which a call touches little more than it needs.
 struct Scratch {
@@ -29,7 +32,6 @@ struct Scratch {
   alignas(64) int32_t group_ranks[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
   alignas(64) int32_t kept[rows_per_block][MOE_GATING_MAX_GROUPS + 1];
   Candidates candidates[rows_per_block];
-  alignas(64) int32_t ranks[rows_per_block][usual];
   alignas(64) int32_t chosen[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float weights[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];
 };
@@ -53,7 +55,7 @@ class Block {
         first_(first),
         rows_(rows),
         last_(last),
-        stride_((args.experts + 15) / 16 * 16),
+        stride_(stride_of(args.experts)),
         chooses_by_scores_(args.bias == nullptr) {}
 
   void run() {
@@ -158,7 +160,7 @@ class Block {
 
   void order_usual(int64_t row) {
     Candidates &candidates = scratch_.candidates[row];
-    int32_t *ranks = scratch_.ranks[row];
+    alignas(64) int32_t ranks[usual];
     const int64_t count = std::min(candidates.count, usual);
     for (int64_t i = 0; i < usual; i += width)
       Vector::store(candidates.values + i,
@@ -207,8 +209,7 @@ void run_rows_of(const moe_gating_top_k_args &args, int64_t first, int64_t last)
   const auto *bias = static_cast<const typename Type::Storage *>(args.bias);
   if (bias != nullptr)
     for (int64_t i = 0; i < args.experts; ++i) scratch.bias[i] = Type::load(bias[i * args.bias_stride]);
-  const int64_t step =
-      std::min(rows_per_block, std::max<int64_t>(1, experts_per_block / ((args.experts + 15) / 16 * 16)));
+  const int64_t step = std::min(rows_per_block, std::max<int64_t>(1, experts_per_block / stride_of(args.experts)));
   for (int64_t row = first; row < last; row += step)
     Block<Type>(args, scratch, row, std::min(step, last - row), last).run();
 }

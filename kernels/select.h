@@ -13,8 +13,7 @@
 namespace moe_gating {
 namespace {
 
-// Up to here values are ordered by counting, for each, those that come before it; beyond, by radix. Not less than the
-// groups there may be.
+// Up to here values are ordered by counting, for each, those that come before it; beyond, by radix.
 constexpr int64_t few = 128;
 constexpr int64_t usual = 16;  // candidates that most rows have at most: they are ordered without a branch
 constexpr int64_t slack = 16;  // a store may write this much behind what counts
@@ -139,7 +138,7 @@ void append(const float *values, const Ranges &ranges, float bound, Candidates &
 
 // A bound that at least k values reach, found without looking at their order; -inf when that fails.
 inline float quick_bound(const float *values, const Ranges &ranges, int64_t k) {
-  if (k <= 16) return bound_by_lanes<16>(values, ranges, k);
+  if (k <= usual) return bound_by_lanes<usual>(values, ranges, k);
   return k <= 64 ? bound_by_lanes<64>(values, ranges, k) : -infinity;
 }
 

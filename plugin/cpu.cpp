@@ -142,8 +142,7 @@ void check(const Facts &facts) {
 }
 
 void run(const moe_gating_top_k_args &args) {
-  // Less than this many logits are not worth a thread of their own.
-  const int64_t grain = std::max<int64_t>(8, 65536 / args.experts);
+  const int64_t grain = MOE_GATING_LOGITS_PER_THREAD / args.experts;
   const auto rows = [](int64_t first, int64_t last, void *context) {
     moe_gating_top_k_rows(static_cast<const moe_gating_top_k_args *>(context), first, last);
   };

@@ -17,7 +17,7 @@ from ascend_moe_gating.plugin.cpu import NO_HASH_ROUTING
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE
 
 
-class _Facts(ctypes.Structure):
+class Facts(ctypes.Structure):
     """Facts of plugin/cpu.cpp, field by field."""
 
     _fields_ = [  # noqa: RUF012  as ctypes wants it
@@ -59,7 +59,7 @@ def _dtypes() -> dict[int, torch.dtype]:
     return {number(): dtype for dtype, number in numbers.items() if number is not None}
 
 
-def _check(facts: _Facts) -> None:
+def _check(facts: Facts) -> None:
     if facts.hash_routing:
         raise NotImplementedError(NO_HASH_ROUTING)
     x = _Described(facts.x_sizes[: facts.x_dim], _dtypes()[facts.x_dtype])
@@ -68,8 +68,8 @@ def _check(facts: _Facts) -> None:
     check_rules(Call(x, bias, *numbers, out_flag=False, routed_scaling_factor=1.0, eps=0.0))  # type: ignore[arg-type]
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Facts), ctypes.c_void_p, ctypes.c_size_t)
-def _judge(facts: ctypes._Pointer[_Facts], text: int, room: int) -> int:
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Facts), ctypes.c_void_p, ctypes.c_size_t)
+def _judge(facts: ctypes._Pointer[Facts], text: int, room: int) -> int:
     try:
         _check(facts.contents)
     except Exception as error:  # none may leave: this is called from C++

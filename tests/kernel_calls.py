@@ -8,18 +8,14 @@ reference chooses from its own.
 
 import numpy as np
 import torch
+from benchmarks import peers
 
 from ascend_moe_gating.plugin.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments, run
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k, weigh
 
 DTYPES = {"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
 TORCH_DTYPES = {name: getattr(torch, name) for name in DTYPES}
-MODELS = {  # E, k and what differs from the defaults
-    "V3": (256, 8, {"k_group": 4, "group_count": 8, "group_select_mode": 1, "norm_type": 1}),
-    "Kimi": (384, 8, {"norm_type": 1}),
-    "V2": (160, 6, {"k_group": 3, "group_count": 8}),
-    "Qwen3": (128, 8, {}),
-}
+MODELS = {name: (model.experts, model.k, model.options) for name, model in peers.MODELS.items()}
 
 
 def encode(values, dtype):

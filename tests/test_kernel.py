@@ -23,6 +23,7 @@ from kernel_calls import (
     separated,
 )
 
+from ascend_moe_gating.plugin.cpu_dispatch import Facts
 from ascend_moe_gating.plugin.kernel import Arguments, run
 from ascend_moe_gating.plugin.reference import moe_gating_top_k
 
@@ -219,9 +220,16 @@ def test_without_tokens_null_pointers_are_fine():
     run(Arguments(experts=8, k=2, k_group=1, group_count=1), 1)
 
 
-def test_the_python_structure_has_the_fields_of_the_header():
-    header = (Path(__file__).parents[1] / "kernels" / "moe_gating_top_k.h").read_text()
-    body = re.sub(r"/\*.*?\*/", "", re.search(r"typedef struct \{(.*?)\}", header, re.DOTALL)[1], flags=re.DOTALL)
+@pytest.mark.parametrize(
+    ("structure", "file", "pattern"),
+    [
+        (Arguments, "kernels/moe_gating_top_k.h", r"typedef struct \{(.*?)\}"),
+        (Facts, "plugin/cpu.cpp", r"struct Facts \{(.*?)\}"),
+    ],
+)
+def test_the_python_structures_have_the_fields_of_the_cpp_ones(structure, file, pattern):
+    source = (Path(__file__).parents[1] / file).read_text()
+    body = re.sub(r"/\*.*?\*/|//[^\n]*", "", re.search(pattern, source, re.DOTALL)[1], flags=re.DOTALL)
     types = {"int64_t": ctypes.c_int64, "int32_t": ctypes.c_int32, "float": ctypes.c_float}
     fields = []
     for declaration in filter(None, map(str.strip, body.split(";"))):
@@ -229,4 +237,5 @@ def test_the_python_structure_has_the_fields_of_the_header():
         for name in names.split(","):
             pointer = "*" in name
             fields.append((name.strip(" *\n"), ctypes.c_void_p if pointer else types[kind]))
-    assert fields == Arguments._fields_
+    pointers = {ctypes.POINTER(ctypes.c_int64): ctypes.c_void_p}
+    assert fields == [(name, pointers.get(kind, kind)) for name, kind in structure._fields_]

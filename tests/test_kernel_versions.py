@@ -10,21 +10,23 @@ import pytest
 
 from ascend_moe_gating.plugin.kernel import vector
 
-TESTS = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 OF_THE_MACHINE = {"x86_64": ["avx512", "avx2", "portable"], "aarch64": ["neon", "portable"]}[platform.machine()]
 HERE = OF_THE_MACHINE[OF_THE_MACHINE.index(vector()) :]
 
 
 def run(version, *arguments):
     environment = {**os.environ, "ASCEND_MOE_GATING_VECTOR": version, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
-    return subprocess.run([sys.executable, *arguments], env=environment, cwd=TESTS, capture_output=True, text=True)
+    return subprocess.run([sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("version", HERE[1:])
 def test_the_tests_of_the_kernel(version):
     print_vector = "from ascend_moe_gating.plugin.kernel import vector; print(vector())"
     assert run(version, "-c", print_vector).stdout == f"{version}\n"
-    result = run(version, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kernel.py", "test_kernel_values.py")
+    result = run(
+        version, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_kernel.py", "tests/test_kernel_values.py"
+    )
     assert result.returncode == 0, result.stdout[-3000:]
 
 
