@@ -24,7 +24,9 @@ from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu_kernel
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, SCHEMA
 
 DIRECT_ACLNN_VARIABLE = "ASCEND_MOE_GATING_ACLNN"
+FUSION_VARIABLE = "ASCEND_MOE_GATING_FUSE"
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
+TORCHAIR_COMPILER = "torchair.npu_fx_compiler"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Status:
     npu: str
     shape_inference: str
     graph: str
+    fusion: str
 
     def __str__(self) -> str:
         rows = {
@@ -44,6 +47,7 @@ class Status:
             "NPU": self.npu,
             "shapes": self.shape_inference,
             "graph": self.graph,
+            "fusion": self.fusion,
         }
         return "\n".join(f"{name:9} {text}" for name, text in rows.items())
 
@@ -72,10 +76,18 @@ def register() -> None:
     npu = _register_npu(missing, ours)
     after_import("torch._dynamo", keep_out_of_graphs_of_their_own)
     graph = missing or "converter to MoeGatingTopK, registered when torchair loads its own"
+    fusion = missing or f"hand-written gates become that node when torchair compiles, unless {FUSION_VARIABLE}=0"
     if not missing:
         after_import(_TORCHAIR_CONVERTERS, converter.register)
+        after_import(TORCHAIR_COMPILER, _register_fusion)
         _serve_torch_npu_name()
-    _status = Status(definition, cpu, npu, shapes, graph)
+    _status = Status(definition, cpu, npu, shapes, graph, fusion)
+
+
+def _register_fusion() -> None:
+    from ascend_moe_gating.converters import torchair_fusion  # takes a while, and who compiles nothing needs none of it
+
+    torchair_fusion.register()
 
 
 def _import_torch_npu() -> str:
