@@ -36,7 +36,7 @@ class GateReport:
 
 
 def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None) -> list[GateReport]:
-    """Replace each gate that is written out by npu_moe_gating_top_k, in place; results do not change.
+    """Replace each gate that is written out by npu_moe_gating_top_k, in place; results do not change. Dead code goes.
 
     Ids and weights are the same, but that `sorted=False` gives the k experts in descending order, and that of experts
     with a weight of exactly 0.0 others may be named where the gate fills dropped groups with 0.0.
@@ -50,6 +50,7 @@ def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None
         A report for each choice of experts that was found, in the order of the graph.
     """
     graph = graph_module.graph
+    graph.eliminate_dead_code()  # what nobody uses is no other user of an intermediate result
     with unset_fake_temporarily():
         found = find_gates(graph, scalars)
     reports = []
@@ -88,26 +89,20 @@ def _fuse(graph: Graph, gate: Gate) -> dict[str, Any]:
 
 
 def _demand_no_other_users(gate: Gate) -> None:
+    free = {gate.weights, *gate.chosen.indices}
     for node in gate.inner:
-        if constant(node) is not None and not any(shape(source) for source in node.all_input_nodes):
-            continue
-        for user in node.users:
-            if not (user in gate.inner or user in (gate.weights, *gate.chosen.indices) or _asks_for_sizes(user, gate)):
-                raise NotAGate(f"the intermediate result {node.name} is also used by {user.name}", node)
+        if constant(node) is None or any(shape(source) for source in node.all_input_nodes):
+            for user in node.users:
+                if user not in free and not _goes_with(user, gate):
+                    raise NotAGate(f"the intermediate result {node.name} is also used by {user.name}", node)
 
 
-def _asks_for_sizes(user: Node, gate: Gate) -> bool:
-    """Whether a size of an intermediate result is asked for, and needed by the gate alone or known otherwise."""
-    if not is_call(user, aten.sym_size):
-        return False
-    return all(then in gate.inner or _is_arithmetic_for(then, gate) for then in user.users)
-
-
-def _is_arithmetic_for(node: Node, gate: Gate) -> bool:
-    """Whether arithmetic on sizes serves the gate alone."""
-    if node.op != "call_function" or isinstance(node.meta.get("val"), torch.Tensor):
-        return False
-    return all(user in gate.inner or _is_arithmetic_for(user, gate) for user in node.users)
+def _goes_with(node: Node, gate: Gate) -> bool:
+    """Whether nobody needs a node once the gate is gone, such as a tensor of ones in a result's sizes."""
+    if node in gate.inner:
+        return True
+    asked = node.op == "output" or node in (gate.logits, gate.bias, gate.weights, *gate.chosen.indices)
+    return not asked and all(_goes_with(user, gate) for user in node.users)
 
 
 def _call(insert: Any, gate: Gate, sizes: list[Any]) -> tuple[Node, Node]:
@@ -131,7 +126,7 @@ def _serve_ids(insert: Any, gate: Gate, expert_idx: Node) -> None:
     """Gives everyone the ids in the dtype that they ask for; the graph has them as int64, the operator as int32."""
     as_int64 = None
     for index in gate.chosen.indices:
-        for user in [user for user in index.users if user not in gate.inner]:
+        for user in [user for user in index.users if user not in gate.inner and user not in gate.chosen.indices]:
             if cast_from(user) is not index:
                 as_int64 = as_int64 or insert(aten._to_copy.default, expert_idx, dtype=torch.int64)
                 user.replace_input_with(index, as_int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,7 +61,12 @@ def is_dimension(node: Node, dims: Any, which: int) -> bool:
 
 def is_view(node: object) -> bool:
     """Whether a node gives the elements of its first argument in their order and dtype."""
-    return isinstance(node, Node) and is_call(node, *_VIEWS) and dtype(node) == dtype(node.args[0])  # type: ignore[arg-type]
+    if not isinstance(node, Node) or not is_call(node, aten.slice, *_VIEWS):
+        return False
+    if is_call(node, aten.slice):  # x[:]
+        named = arguments(node)
+        return named["start"] in (0, None) and named["end"] in (sys.maxsize, None) and named["step"] == 1
+    return dtype(node) == dtype(node.args[0])  # type: ignore[arg-type]
 
 
 def origin(node: Node) -> Node:

@@ -89,31 +89,44 @@ class _NoChoiceOfExperts(Exception):
 
 
 def _largest(call: Node) -> Largest | None:
+    """Reads a top-k, or a descending sort of which the first k are used."""
+    if not is_call(call, aten.topk, aten.sort):
+        return None
+    named = arguments(call)
+    x = named["self"]
+    if not named.get("largest", named.get("descending")) or not is_dimension(x, named["dim"], -1):
+        return None
+    values, indices = list(results(call, 0)), list(results(call, 1))
     if is_call(call, aten.topk):
-        named = arguments(call)
-        x, k = named["self"], named["k"]
-        if not named["largest"] or not is_dimension(x, named["dim"], -1):
-            return None
-        return Largest(call, x, k, list(results(call, 0)), list(results(call, 1)), [])
-    if is_call(call, aten.sort):
-        named = arguments(call)
-        x, heads = named["self"], [[_head(user) for user in results(call, i)] for i in (0, 1)]
-        counts = {k for head in heads for _, k in head}
-        if not named["descending"] or not is_dimension(x, named["dim"], -1) or len(counts) != 1 or None in counts:
-            return None
-        values, indices = ([node for node, _ in head] for head in heads)
-        return Largest(call, x, counts.pop(), values, indices, [*results(call, 0), *results(call, 1)])
-    return None
+        return Largest(call, x, named["k"], _with_views(values), _with_views(indices), [])
+    inner: list[Node] = []
+    first_values, first_indices = ([_head(node, inner) for node in nodes] for nodes in (values, indices))
+    counts = [shape(node)[-1] for node in (*first_values, *first_indices)]
+    if not counts or any(count != counts[0] for count in counts):
+        return None
+    return Largest(call, x, counts[0], _with_views(first_values), _with_views(first_indices), inner)
 
 
-def _head(ordered: Node) -> tuple[Node, Any]:
-    """The only user of a sorted tensor, if it takes the first k, and k."""
+def _head(ordered: Node, inner: list[Node]) -> Node:
+    """The first elements of a sorted tensor, if its only user takes them, else all of it; `inner` gets what is between."""
     user = next(iter(ordered.users), None)
-    if len(ordered.users) == 1 and user is not None and is_call(user, aten.slice):
+    if len(ordered.users) != 1 or user is None:
+        return ordered
+    if is_call(user, aten.slice) and not is_view(user):
         named = arguments(user)
         if is_dimension(ordered, named["dim"], -1) and named["start"] in (0, None) and named["step"] == 1:
-            return user, named["end"]
-    return ordered, None
+            inner.append(ordered)
+            return user
+    if is_view(user) and shape(user) == shape(ordered):
+        inner.append(ordered)
+        return _head(user, inner)
+    return ordered
+
+
+def _with_views(nodes: list[Node]) -> list[Node]:
+    """The nodes, and others that are the same: an alias or a copy."""
+    same = [user for node in nodes for user in node.users if is_view(user) and shape(user) == shape(node)]
+    return nodes + _with_views(same) if same else nodes
 
 
 class _Reader:
@@ -137,7 +150,7 @@ class _Reader:
             parameters |= self.groups(masked, self.base(values))
         weights = self.chosen_scores(scores, bias)
         if masked is not None and parameters["k_group"] != parameters["group_count"]:
-            self.check_fill(masked, bias, norm_type, weights)
+            self.check_fill(masked, bias, norm_type == 0 and not self.are_scores(weights, scores))
         if norm_type == 1:
             weights, parameters["eps"] = self.normalized(weights)
         weights, parameters["routed_scaling_factor"] = self.scaled(weights)
@@ -252,41 +265,42 @@ class _Reader:
             raise NotAGate("the groups are not scored in the form [tokens, groups, experts of a group]", best.call)
         return grouped
 
-    def check_fill(self, masked: _Masked, bias: Node | None, norm_type: int, weights: Node) -> None:
+    def check_fill(self, masked: _Masked, bias: Node | None, softmax_of_choice: bool) -> None:
         """Scores are not negative, so without a bias any negative number drops an expert as well as -inf does.
 
-        0.0 does so as well, but for scores of exactly 0.0: which of them is chosen does not matter if its weight is 0.0.
+        0.0 does so as well but for scores of exactly 0.0, and which of those are chosen does not matter where the weights
+        are what the choice was made of: 0.0. A softmax has as many only of logits that lie more than 100 apart.
         """
         if masked.fill == -torch.inf or (bias is None and masked.fill < 0):
             return
-        if masked.fill == 0.0 and bias is None and norm_type == 0 and weights in self.chosen.values:
+        if masked.fill == 0.0 and bias is None and softmax_of_choice:
             return
         raise NotAGate(f"experts outside of the kept groups become {masked.fill}, not -inf", masked.node)
 
     def chosen_scores(self, scores: Node, bias: Node | None) -> Node:
-        weights = [value for value in self.chosen.values if value.users]
-        if weights and bias is not None:
-            raise NotAGate("the weights are the scores with bias", weights[0])
-        for index in self.chosen.indices:
-            for user in index.users:
-                if is_call(user, aten.gather) and arguments(user)["index"] is index and self.is_from(user, scores):
-                    weights.append(user)
+        """The scores of the chosen experts, before anything is done to them."""
+        taken = set(self.chosen.values)
+        weights = [value for value in self.chosen.values if not taken.issuperset(value.users)]
+        gathers = {user for index in self.chosen.indices for user in index.users if is_call(user, aten.gather)}
+        for gather in gathers:
+            named = arguments(gather)
+            if named["index"] in self.chosen.indices and is_dimension(gather, named["dim"], -1):
+                source = origin(named["self"])
+                if source in (scores, origin(self.chosen.x)) and len(shape(named["self"])) == 2:
+                    self.base(named["self"])
+                    weights.append(gather)
         if len(weights) != 1:
             reason = "no weights are taken from the scores" if not weights else "the weights are taken in two places"
             raise NotAGate(f"{reason} of the chosen experts", self.chosen.call)
-        self.inner.add(weights[0])
+        if bias is not None and not self.are_scores(weights[0], scores):
+            raise NotAGate("the weights are taken from the scores with bias", weights[0])
+        self.inner |= {*taken, weights[0]}
         return weights[0]
 
-    def is_from(self, gather: Node, scores: Node) -> bool:
-        named = arguments(gather)
-        if len(shape(named["self"])) != 2 or not is_dimension(gather, named["dim"], -1):
-            return False
-        node = origin(named["self"])
-        if node is scores:
-            self.base(named["self"])
-        elif node in self.inner:
-            raise NotAGate("the weights are gathered from the scores with bias, or from those of the kept groups", gather)
-        return node is scores
+    @staticmethod
+    def are_scores(weights: Node, scores: Node) -> bool:
+        """Whether the weights are gathered from the scores, not taken from what the choice was made of."""
+        return is_call(weights, aten.gather) and origin(arguments(weights)["self"]) is scores
 
     def normalized(self, weights: Node) -> tuple[Node, Any]:
         """The weights divided by their sum, and what is added to it."""
