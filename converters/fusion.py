@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from ascend_moe_gating.converters.fx_nodes import aten, cast_from, constant, dtype, is_call, shape, source_line
 from ascend_moe_gating.converters.gates import Gate, NotAGate, find_gates
@@ -71,10 +72,11 @@ def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None
 def _fuse(graph: Graph, gate: Gate) -> dict[str, Any]:
     """Replaces a gate, or raises before anything has changed; returns the operator's arguments."""
     _demand_no_other_users(gate)
-    # Here a symbolic number becomes fixed: another one is another compilation.
-    for name in ("eps", "routed_scaling_factor"):
-        if name in gate.parameters:
-            gate.parameters[name] = float(gate.parameters[name])
+    try:  # here a symbolic number becomes fixed: another one is another compilation
+        for name, value in gate.parameters.items():
+            gate.parameters[name] = float(value) if name in ("eps", "routed_scaling_factor") else int(value)
+    except GuardOnDataDependentSymNode as error:
+        raise NotAGate("one of its numbers depends on data", gate.chosen.call) from error
     sizes = [-1, shape(gate.logits)[-1]]
     try:
         check(_as_float32(gate.logits, sizes), bias=gate.bias and _as_float32(gate.bias, [-1]), **gate.parameters)

@@ -41,6 +41,11 @@ def shape(node: Node) -> tuple[Any, ...]:
     return tuple(getattr(node.meta.get("val"), "shape", ()))
 
 
+def size(value: Any) -> Any:
+    """The number that an argument for a size is; of a node in its place the number, perhaps symbolic, that it gives."""
+    return value.meta.get("val") if isinstance(value, Node) else value
+
+
 def dtype(node: Node) -> torch.dtype | None:
     """The dtype of a node's result; None for what is no tensor."""
     return getattr(node.meta.get("val"), "dtype", None)

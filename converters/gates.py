@@ -27,6 +27,7 @@ from ascend_moe_gating.converters.fx_nodes import (
     result,
     results,
     shape,
+    size,
 )
 from ascend_moe_gating.converters.group_masks import TwoValued, two_valued
 
@@ -98,7 +99,7 @@ def _largest(call: Node) -> Largest | None:
         return None
     values, indices = list(results(call, 0)), list(results(call, 1))
     if is_call(call, aten.topk):
-        return Largest(call, x, named["k"], _with_views(values), _with_views(indices), [])
+        return Largest(call, x, size(named["k"]), _with_views(values), _with_views(indices), [])
     inner: list[Node] = []
     first_values, first_indices = ([_head(node, inner) for node in nodes] for nodes in (values, indices))
     counts = [shape(node)[-1] for node in (*first_values, *first_indices)]
@@ -143,8 +144,6 @@ class _Reader:
         values = self.chosen.x if masked is None else masked.values
         scores, bias = self.scores_and_bias(self.base(values))
         logits, norm_type = self.logits(scores)
-        if not isinstance(self.chosen.k, int):
-            raise NotAGate("k is no constant", self.chosen.call)
         parameters = {"k": self.chosen.k, "norm_type": norm_type}
         if masked is not None:
             parameters |= self.groups(masked, self.base(values))
@@ -229,8 +228,8 @@ class _Reader:
         grouped, mode = self.group_scores(best)
         if self.base(grouped) is not values:
             raise NotAGate("the groups are ranked by other values than the experts are chosen by", best.call)
-        group_count, size = shape(grouped)[-2:]
-        if not mask.covers(masked.node, group_count, size) or not isinstance(best.k, int):
+        group_count, group_size = shape(grouped)[-2:]
+        if not mask.covers(masked.node, group_count, group_size):
             raise NotAGate("the mask does not drop groups of neighbouring experts", masked.node)
         return {"k_group": best.k, "group_count": group_count, "group_select_mode": mode}
 

@@ -21,6 +21,7 @@ from ascend_moe_gating.converters.fx_nodes import (
     is_dimension,
     is_view,
     shape,
+    size,
 )
 
 _POINTWISE = (
@@ -38,11 +39,11 @@ class TwoValued(NamedTuple):
     groups: Any  # how many
     width: Any  # 0: [tokens, groups]; else each group's value, so many times in a row
 
-    def covers(self, masked: Node, group_count: Any, size: Any) -> bool:
-        """Whether the mask, broadcast to what it masks, has one value for each of `group_count` groups of `size`."""
+    def covers(self, masked: Node, group_count: Any, group_size: Any) -> bool:
+        """Whether the mask, broadcast to what it masks, has one value for each group of this size."""
         if self.groups != group_count:
             return False
-        return self.width == size or (self.width == 1 and len(shape(masked)) == 3)
+        return self.width == group_size or (self.width == 1 and len(shape(masked)) == 3)
 
 
 def two_valued(mask: Node, inner: set[Node]) -> TwoValued | None:
@@ -108,8 +109,8 @@ def _width(mask: Node, source: TwoValued) -> Any:
     if is_call(mask, aten.expand):
         return after[-1] if len(before) == 3 and width == 1 and after[-2] == groups else None
     if is_call(mask, aten.repeat):
-        repeats = mask.args[1]
-        return repeats[2] if len(before) == 3 and width == 1 and tuple(repeats)[:2] == (1, 1) else None  # type: ignore
+        repeats = [size(repeat) for repeat in mask.args[1]]  # type: ignore[union-attr]
+        return repeats[2] if len(before) == 3 and width == 1 and repeats[:2] == [1, 1] else None
     named = arguments(mask)
     whole = len(before) == 2 and width == 0 and is_dimension(mask, named.get("dim"), -1)
-    return named["repeats"] if whole and isinstance(named["repeats"], int) else None
+    return size(named["repeats"]) if whole and not shape(named["repeats"]) else None

@@ -6,16 +6,16 @@ import contextlib
 import functools
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any
 
 from torch.fx import GraphModule
 
 from ascend_moe_gating.converters.fusion import float_inputs, fuse_gates
-from ascend_moe_gating.plugin.registration import FUSION_VARIABLE, TORCHAIR_COMPILER
+from ascend_moe_gating.plugin.registration import FUSION_VARIABLE
 
 logger = logging.getLogger(__name__)
 _chosen: ContextVar[bool | None] = ContextVar("fusion", default=None)
@@ -51,12 +51,11 @@ def get_npu_backend(*, fuse: bool = True, **options: Any) -> Callable:
     return compile_graph
 
 
-def register() -> None:
-    """Let torchair fuse gates before its own optimizations, in every mode; its compiler must be imported."""
-    module = sys.modules[TORCHAIR_COMPILER]
-    optimize = getattr(module, "_optimize_fx", None)
+def register(compiler: ModuleType) -> None:
+    """Let torchair, by its module that compiles FX graphs, fuse gates before its own optimizations, in every mode."""
+    optimize = getattr(compiler, "_optimize_fx", None)
     if optimize is None:
-        warnings.warn("gates are not fused: this torchair has no _optimize_fx to begin with", stacklevel=2)
+        warnings.warn(f"gates are not fused: {compiler.__name__} has no _optimize_fx to begin with", stacklevel=2)
         return
 
     @functools.wraps(optimize)
@@ -68,4 +67,4 @@ def register() -> None:
                 logger.info("%s", report)
         return optimize(graph_module, *args, **kwargs)
 
-    module._optimize_fx = fuse_then_optimize  # type: ignore[attr-defined]
+    compiler._optimize_fx = fuse_then_optimize  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ nothing defines it, it is defined here, with the direct aclnn call as its NPU ke
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, SCHEMA
 DIRECT_ACLNN_VARIABLE = "ASCEND_MOE_GATING_ACLNN"
 FUSION_VARIABLE = "ASCEND_MOE_GATING_FUSE"
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
-TORCHAIR_COMPILER = "torchair.npu_fx_compiler"
+COMPILERS = ("torchair.npu_fx_compiler", "npugraph_ex.npu_fx_compiler")  # the second is the backend of that name
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,16 @@ def register() -> None:
     fusion = missing or f"hand-written gates become that node when torchair compiles, unless {FUSION_VARIABLE}=0"
     if not missing:
         after_import(_TORCHAIR_CONVERTERS, converter.register)
-        after_import(TORCHAIR_COMPILER, _register_fusion)
+        for compiler in COMPILERS:
+            after_import(compiler, functools.partial(_register_fusion, compiler))
         _serve_torch_npu_name()
     _status = Status(definition, cpu, npu, shapes, graph, fusion)
 
 
-def _register_fusion() -> None:
+def _register_fusion(compiler: str) -> None:
     from ascend_moe_gating.converters import torchair_fusion  # takes a while, and who compiles nothing needs none of it
 
-    torchair_fusion.register()
+    torchair_fusion.register(sys.modules[compiler])
 
 
 def _import_torch_npu() -> str:
