@@ -71,7 +71,10 @@ def explain(
 
     def backend(graph_module: GraphModule, example_inputs: Sequence[Any]) -> Callable:
         return aot_module_simplified(
-            graph_module, example_inputs, fw_compiler=compile_graph, decompositions=_decompositions()
+            graph_module,
+            example_inputs,
+            fw_compiler=compile_graph,  # type: ignore[arg-type]
+            decompositions=_decompositions(),
         )
 
     arguments = (inputs,) if isinstance(inputs, torch.Tensor) else inputs

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from ascend_moe_gating.converters.fx_nodes import aten, cast_from, constant, dtype, is_call, shape, source_line
+from ascend_moe_gating.converters.fx_nodes import aten, cast_from, constant, dtype, shape, source_line
 from ascend_moe_gating.converters.gates import Gate, NotAGate, find_gates
 from ascend_moe_gating.plugin.constraints import check
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE
@@ -79,7 +79,8 @@ def _fuse(graph: Graph, gate: Gate) -> dict[str, Any]:
         raise NotAGate("one of its numbers depends on data", gate.chosen.call) from error
     sizes = [-1, shape(gate.logits)[-1]]
     try:
-        check(_as_float32(gate.logits, sizes), bias=gate.bias and _as_float32(gate.bias, [-1]), **gate.parameters)
+        bias = None if gate.bias is None else _as_float32(gate.bias, [-1])
+        check(_as_float32(gate.logits, sizes), bias=bias, **gate.parameters)
     except (ValueError, TypeError) as error:
         raise NotAGate(str(error), gate.chosen.call) from error
     with graph.inserting_before(gate.chosen.call):

@@ -1,4 +1,4 @@
-"""What an FX node of a functional ATen graph says: its arguments by name, its result's shape, the numbers it stands for."""
+"""What a node of a functional ATen graph says: its arguments by name, its result's shape, the number it stands for."""
 
 from __future__ import annotations
 
@@ -105,11 +105,16 @@ def constant(node: object) -> float | None:
     """The number that fills a tensor, or that an argument is."""
     if isinstance(node, (bool, int, float)):
         return float(node)
-    if not isinstance(node, Node):
-        return None
+    filled = _filled_with(node) if isinstance(node, Node) and dtype(node) is not None else None
+    return None if filled is None else torch.tensor(filled, dtype=torch.float64).to(dtype(node)).item()  # type: ignore[arg-type]
+
+
+def _filled_with(node: Node) -> float | None:
+    """The number before it is cast to the dtype of the node's result."""
     if node.op == "get_attr":
         tensor = getattr(node.graph.owning_module, str(node.target), None)
-        return tensor.item() if type(tensor) is torch.Tensor and tensor.numel() == 1 and tensor.device.type == "cpu" else None
+        known = type(tensor) is torch.Tensor and tensor.numel() == 1 and tensor.device.type == "cpu"
+        return tensor.item() if known else None  # type: ignore[union-attr]
     if is_call(node, *_ZEROS):
         return 0.0
     if is_call(node, *_ONES):
@@ -117,7 +122,7 @@ def constant(node: object) -> float | None:
     if is_call(node, *_FULL):
         named = arguments(node)
         return constant(named.get("fill_value", named.get("s")))
-    if is_call(node, aten.expand, *_VIEWS) or cast_from(node) is not None:
+    if is_call(node, aten.expand) or is_view(node) or cast_from(node) is not None:
         return constant(node.args[0])
     return None
 

@@ -1,14 +1,14 @@
 """Finds gates that are written out as single operations, by what they compute.
 
-A gate is read backwards from the operation that takes the k largest: what it takes them of (choice: scores, perhaps
-with a bias, perhaps with the experts outside of the best groups dropped), and forwards to what becomes of them (weights:
+A gate is read from the operation that takes the k largest: backwards what it takes them of (the choice: scores, perhaps
+with a bias, perhaps with the experts outside of the best groups dropped), and forwards what becomes of them (weights,
 perhaps divided by their sum, perhaps scaled). What is not just what npu_moe_gating_top_k computes raises NotAGate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.fx import Graph, Node
@@ -17,7 +17,6 @@ from ascend_moe_gating.converters.fx_nodes import (
     arguments,
     aten,
     cast_from,
-    constant,
     dtype,
     dtype_name,
     is_call,
@@ -25,12 +24,10 @@ from ascend_moe_gating.converters.fx_nodes import (
     is_view,
     origin,
     result,
-    results,
     shape,
-    size,
 )
-from ascend_moe_gating.converters.group_masks import TwoValued, two_valued
-
+from ascend_moe_gating.converters.group_masks import Masked, read_masked, two_valued
+from ascend_moe_gating.converters.largest import Largest, read_largest
 
 _SCORES = (aten.sigmoid, aten._softmax, aten.softmax)
 
@@ -41,17 +38,6 @@ class NotAGate(Exception):
     def __init__(self, reason: str, node: Node) -> None:
         super().__init__(reason)
         self.node = node
-
-
-class Largest(NamedTuple):
-    """A call that takes the largest elements along the last dimension, and the nodes with its results."""
-
-    call: Node
-    x: Node
-    k: Any
-    values: list[Node]
-    indices: list[Node]
-    inner: list[Node]  # between the call and its results
 
 
 @dataclass
@@ -73,7 +59,7 @@ def find_gates(graph: Graph, scalars: dict[Node, Any] | None = None) -> list[Gat
         graph: Its nodes must have their results' shapes and dtypes in meta["val"].
         scalars: Inputs that stand for a Python float of the user's code, and the number.
     """
-    taken = {call: largest for call in graph.nodes if (largest := _largest(call)) is not None}
+    taken = {call: largest for call in graph.nodes if (largest := read_largest(call)) is not None}
     found: list[Gate | NotAGate] = []
     for largest in taken.values():
         try:
@@ -89,47 +75,6 @@ class _NoChoiceOfExperts(Exception):
     """The k largest of something that has nothing to do with scores of experts."""
 
 
-def _largest(call: Node) -> Largest | None:
-    """Reads a top-k, or a descending sort of which the first k are used."""
-    if not is_call(call, aten.topk, aten.sort):
-        return None
-    named = arguments(call)
-    x = named["self"]
-    if not named.get("largest", named.get("descending")) or not is_dimension(x, named["dim"], -1):
-        return None
-    values, indices = list(results(call, 0)), list(results(call, 1))
-    if is_call(call, aten.topk):
-        return Largest(call, x, size(named["k"]), _with_views(values), _with_views(indices), [])
-    inner: list[Node] = []
-    first_values, first_indices = ([_head(node, inner) for node in nodes] for nodes in (values, indices))
-    counts = [shape(node)[-1] for node in (*first_values, *first_indices)]
-    if not counts or any(count != counts[0] for count in counts):
-        return None
-    return Largest(call, x, counts[0], _with_views(first_values), _with_views(first_indices), inner)
-
-
-def _head(ordered: Node, inner: list[Node]) -> Node:
-    """The first elements of a sorted tensor, if its only user takes them, else all of it; `inner` gets what is between."""
-    user = next(iter(ordered.users), None)
-    if len(ordered.users) != 1 or user is None:
-        return ordered
-    if is_call(user, aten.slice) and not is_view(user):
-        named = arguments(user)
-        if is_dimension(ordered, named["dim"], -1) and named["start"] in (0, None) and named["step"] == 1:
-            inner.append(ordered)
-            return user
-    if is_view(user) and shape(user) == shape(ordered):
-        inner.append(ordered)
-        return _head(user, inner)
-    return ordered
-
-
-def _with_views(nodes: list[Node]) -> list[Node]:
-    """The nodes, and others that are the same: an alias or a copy."""
-    same = [user for node in nodes for user in node.users if is_view(user) and shape(user) == shape(node)]
-    return nodes + _with_views(same) if same else nodes
-
-
 class _Reader:
     """Reads one gate. Every node that it passes belongs to the gate, until it comes to the logits and the bias."""
 
@@ -140,10 +85,14 @@ class _Reader:
     def gate(self) -> Gate:
         if len(shape(self.chosen.x)) != 2:
             raise _NoChoiceOfExperts
-        masked = self.dropping(self.base(self.chosen.x))
+        masked = read_masked(self.base(self.chosen.x))
         values = self.chosen.x if masked is None else masked.values
         scores, bias = self.scores_and_bias(self.base(values))
         logits, norm_type = self.logits(scores)
+        if dtype(self.chosen.x) != torch.float32:
+            raise NotAGate(f"the experts are chosen in {dtype_name(self.chosen.x)}, not in float32", self.chosen.call)
+        if shape(scores)[-1:] != shape(self.chosen.x)[-1:]:
+            raise NotAGate("the experts are chosen from other rows than those of the scores", self.chosen.call)
         parameters = {"k": self.chosen.k, "norm_type": norm_type}
         if masked is not None:
             parameters |= self.groups(masked, self.base(values))
@@ -198,28 +147,18 @@ class _Reader:
         named = arguments(scores)
         logits = named["self"]
         if dtype(scores) != torch.float32:
-            raise NotAGate(
-                f"the scores are computed in {dtype_name(scores)}, the operator computes in float32", scores
-            )
+            raise NotAGate(f"the scores are computed in {dtype_name(scores)}, the operator computes in float32", scores)
         if is_call(scores, aten.sigmoid):
             return logits, 1
         if not is_dimension(scores, named["dim"], -1):
             raise NotAGate("the softmax is not over the experts", scores)
         return logits, 0
 
-    def dropping(self, node: Node) -> _Masked | None:
-        """The operation that drops experts from the choice, if node is one."""
-        masked = _masked(node)
-        if masked is None:
-            return None
-        self.inner.add(node)
-        return masked
-
-    def groups(self, masked: _Masked, values: Node) -> dict[str, Any]:
+    def groups(self, masked: Masked, values: Node) -> dict[str, Any]:
         mask = two_valued(masked.mask, self.inner)
         if mask is None:
             raise NotAGate("experts are dropped by a mask that does not come from the best groups", masked.node)
-        best = next((largest for largest in self.taken.values() if mask.index in largest.indices), None)
+        best = next((largest for largest in self.taken.values() if mask.kept_groups in largest.indices), None)
         if best is None:
             raise NotAGate("the groups are not kept for being among the best", masked.node)
         if (bool(mask.dropped), bool(mask.kept)) != (masked.drops, not masked.drops):
@@ -236,6 +175,8 @@ class _Reader:
     def group_scores(self, best: Largest) -> tuple[Node, int]:
         """The choice in groups [tokens, groups, experts of a group] and the mode by which groups are scored."""
         scores = self.base(best.x)
+        if dtype(scores) != torch.float32:
+            raise NotAGate(f"the groups are scored in {dtype_name(scores)}, not in float32", scores)
         named = arguments(scores) if hasattr(scores.target, "_schema") else {}
         if is_call(scores, aten.sum) and is_dimension(named["self"], named.get("dim"), -1):
             top = self.taken_by_value(named["self"])
@@ -264,11 +205,11 @@ class _Reader:
             raise NotAGate("the groups are not scored in the form [tokens, groups, experts of a group]", best.call)
         return grouped
 
-    def check_fill(self, masked: _Masked, bias: Node | None, softmax_of_choice: bool) -> None:
+    def check_fill(self, masked: Masked, bias: Node | None, softmax_of_choice: bool) -> None:
         """Scores are not negative, so without a bias any negative number drops an expert as well as -inf does.
 
-        0.0 does so as well but for scores of exactly 0.0, and which of those are chosen does not matter where the weights
-        are what the choice was made of: 0.0. A softmax has as many only of logits that lie more than 100 apart.
+        So does 0.0, but for scores of exactly 0.0. Which of those are chosen does not matter where their weights are 0.0
+        in any case; a softmax has that many of them only if logits lie more than 100 apart.
         """
         if masked.fill == -torch.inf or (bias is None and masked.fill < 0):
             return
@@ -285,7 +226,7 @@ class _Reader:
             named = arguments(gather)
             if named["index"] in self.chosen.indices and is_dimension(gather, named["dim"], -1):
                 source = origin(named["self"])
-                if source in (scores, origin(self.chosen.x)) and len(shape(named["self"])) == 2:
+                if source in (scores, origin(self.chosen.x)) and shape(named["self"]) == shape(self.chosen.x):
                     self.base(named["self"])
                     weights.append(gather)
         if len(weights) != 1:
@@ -329,7 +270,9 @@ class _Reader:
         """The weights times a number, if that is all that becomes of them, and the number."""
         user = next(iter(weights.users), None)
         if len(weights.users) == 1 and user is not None and is_call(user, aten.mul) and dtype(user) == torch.float32:
-            factors = [factor for factor in (arguments(user)["self"], arguments(user)["other"]) if factor is not weights]
+            factors = [
+                factor for factor in (arguments(user)["self"], arguments(user)["other"]) if factor is not weights
+            ]
             if len(factors) == 1 and self.number(factors[0]) is not None:
                 self.inner.add(user)
                 return user, self.number(factors[0])
@@ -341,7 +284,7 @@ class _Reader:
         """The number that an argument is, or that an input stands for; None if it is neither."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
-        while (source := cast_from(value)) is not None:
+        while (source := cast_from(value)) is not None and dtype(value) in (torch.float32, torch.float64):  # type: ignore[arg-type]
             value = source
         return self.scalars.get(value) if isinstance(value, Node) else None
 
@@ -350,36 +293,3 @@ def _comes_from_scores(node: Node, steps: int = 6) -> bool:
     """Whether scores of the same experts are a few operations back."""
     sources = [source for source in node.all_input_nodes if shape(source)[-1:] == shape(node)[-1:]]
     return steps > 0 and any(is_call(s, *_SCORES) or _comes_from_scores(s, steps - 1) for s in sources)
-
-
-class _Masked(NamedTuple):
-    """values where mask is not `drops`, else fill."""
-
-    node: Node
-    values: Node
-    mask: Node
-    fill: float
-    drops: bool
-
-
-def _masked(node: Node) -> _Masked | None:
-    if not is_call(node, aten.masked_fill, aten.where, aten.mul):
-        return None
-    named = arguments(node)
-    if is_call(node, aten.masked_fill):
-        fill = constant(named["value"])
-        return None if fill is None else _Masked(node, named["self"], named["mask"], fill, True)
-    if is_call(node, aten.where):
-        if "other" not in named:
-            return None
-        for values, other, drops in ((named["self"], named["other"], False), (named["other"], named["self"], True)):
-            fill = constant(other)
-            if fill is not None and isinstance(values, Node) and constant(values) is None:
-                return _Masked(node, values, named["condition"], fill, drops)
-        return None
-    for values, mask in ((named["self"], named["other"]), (named["other"], named["self"])):
-        if isinstance(values, Node) and isinstance(mask, Node):
-            ones: TwoValued | None = two_valued(mask, set())
-            if ones is not None and (ones.kept, ones.dropped) == (1, 0):
-                return _Masked(node, values, mask, 0.0, False)
-    return None

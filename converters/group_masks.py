@@ -31,9 +31,9 @@ _POINTWISE = (
 
 
 class TwoValued(NamedTuple):
-    """A mask: `kept` where `index` [tokens, kept groups] names the group, `dropped` elsewhere."""
+    """A mask: `kept` where the ids in `kept_groups` [tokens, k_group] name the group, `dropped` elsewhere."""
 
-    index: Node
+    kept_groups: Node
     kept: Any
     dropped: Any
     groups: Any  # how many
@@ -114,3 +114,37 @@ def _width(mask: Node, source: TwoValued) -> Any:
     named = arguments(mask)
     whole = len(before) == 2 and width == 0 and is_dimension(mask, named.get("dim"), -1)
     return size(named["repeats"]) if whole and not shape(named["repeats"]) else None
+
+
+class Masked(NamedTuple):
+    """values where mask is not `drops`, else fill."""
+
+    node: Node
+    values: Node
+    mask: Node
+    fill: float
+    drops: bool
+
+
+def read_masked(node: Node) -> Masked | None:
+    """Reads an operation that drops what a mask names, however the mask is made; None: it is another operation."""
+    if not is_call(node, aten.masked_fill, aten.where, aten.mul):
+        return None
+    named = arguments(node)
+    if is_call(node, aten.masked_fill):
+        fill = constant(named["value"])
+        return None if fill is None else Masked(node, named["self"], named["mask"], fill, True)
+    if is_call(node, aten.where):
+        if "other" not in named:
+            return None
+        for values, other, drops in ((named["self"], named["other"], False), (named["other"], named["self"], True)):
+            fill = constant(other)
+            if fill is not None and isinstance(values, Node) and constant(values) is None:
+                return Masked(node, values, named["condition"], fill, drops)
+        return None
+    for values, mask in ((named["self"], named["other"]), (named["other"], named["self"])):
+        if isinstance(values, Node) and isinstance(mask, Node):
+            ones: TwoValued | None = two_valued(mask, set())
+            if ones is not None and (ones.kept, ones.dropped) == (1, 0):
+                return Masked(node, values, mask, 0.0, False)
+    return None

@@ -61,7 +61,7 @@ def draw(pictures: Sequence[tuple[Drawn, Drawn]], path: str | PathLike[str]) -> 
 
 
 def _around(boxes: Drawn, others: Drawn) -> Drawn:
-    """The nodes that only this graph has, and their neighbours; of a graph that did not change, those around a choice."""
+    """The nodes that only this graph has, and their neighbours; if it did not change, those around a choice."""
     kept = {name for name in boxes if name not in others}
     steps = _NEIGHBOURS
     if not kept and boxes.keys() == others.keys():

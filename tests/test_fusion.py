@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 import torch
-from generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, family, near_miss, write
+from generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, family, near_miss
 from torch.fx.experimental.proxy_tensor import make_fx
+from written_gates import write
 
 from ascend_moe_gating import fuse_gates
 
@@ -27,7 +28,9 @@ def inputs(spelling, tokens=TOKENS):
 def traced(function, arguments, seed):
     """The functional graph of ATen operators that a compiler is given, every seventh one for any number of tokens."""
     tracing_mode = "symbolic" if seed % 7 == 0 else "fake"
-    graph_module = make_fx(torch.func.functionalize(function, remove="mutations"), tracing_mode=tracing_mode)(*arguments)
+    graph_module = make_fx(torch.func.functionalize(function, remove="mutations"), tracing_mode=tracing_mode)(
+        *arguments
+    )
     graph_module.graph.eliminate_dead_code()
     return graph_module
 
