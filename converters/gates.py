@@ -208,8 +208,8 @@ class _Reader:
     def check_fill(self, masked: Masked, bias: Node | None, softmax_of_choice: bool) -> None:
         """Scores are not negative, so without a bias any negative number drops an expert as well as -inf does.
 
-        So does 0.0, but for scores of exactly 0.0. Which of those are chosen does not matter where their weights are 0.0
-        in any case; a softmax has that many of them only if logits lie more than 100 apart.
+        So does 0.0, but for scores of exactly 0.0. Which of those are chosen does not matter where the weights are 0.0,
+        and a softmax has that many of them only if logits lie more than 100 apart.
         """
         if masked.fill == -torch.inf or (bias is None and masked.fill < 0):
             return
