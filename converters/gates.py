@@ -284,8 +284,8 @@ class _Reader:
         """The number that an argument is, or that an input stands for; None if it is neither."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
-        while (source := cast_from(value)) is not None and dtype(value) in (torch.float32, torch.float64):  # type: ignore[arg-type]
-            value = source
+        while isinstance(value, Node) and cast_from(value) and dtype(value) in (torch.float32, torch.float64):
+            value = cast_from(value)
         return self.scalars.get(value) if isinstance(value, Node) else None
 
 
