@@ -126,7 +126,7 @@ MISSES = {  # what makes each of them possible
     "bias a number": {"bias": "plain"},
     "scores scaled before bias": {"bias": "plain"},
     "tanh": {"sigmoid": True},
-    "scores of other rows": {"groups": 1, "kept": 1, "bias": "viewed"},
+    "scores of other rows": {"groups": 1, "kept": 1, "bias": None},
     "bias in float64": {"bias": "plain"},
     "groups scored in float64": {"two": True, "grouping": "topk", **GROUPED},
     "groups of two": {"experts": 16, "groups": 8, "kept": 4, "k": 2},
