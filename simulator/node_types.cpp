@@ -48,7 +48,7 @@ constexpr NodeType kNodeTypes[] = {
     {"Maximum", "x1 x2", "", "y", OfTwo<Maximum>},
     {"Minimum", "x1 x2", "", "y", OfTwo<Minimum>},
     {"Mod", "x1 x2", "", "y", OfTwo<Mod>},
-    {"MoeGatingTopK", "x bias?",
+    {"MoeGatingTopK", "x bias? input_ids? tid2eid?",
      "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
      MoeGatingTopK},
     {"Mul", "x1 x2", "", "y", OfTwo<Mul>},
