@@ -16,6 +16,8 @@ def moe_gating_top_k(
     k,
     *,
     bias=None,
+    input_ids=None,
+    tid2eid=None,
     k_group=1,
     group_count=1,
     group_select_mode=0,
@@ -28,7 +30,10 @@ def moe_gating_top_k(
     """Returns y float32 [T, k], expert_idx int32 [T, k] and norm_out float32 [T, E] for x [T, E]."""
     del renorm, out_flag  # renorm is always 0; norm_out is the scores whatever out_flag is
     scores = normalize(numpy.asarray(x, numpy.float32), norm_type)
-    expert_idx = choose_experts(scores, k, bias, k_group, group_count, group_select_mode)
+    if input_ids is None:
+        expert_idx = choose_experts(scores, k, bias, k_group, group_count, group_select_mode)
+    else:  # hash routing: as the table has it, neither chosen nor ordered, whatever the bias is
+        expert_idx = tid2eid[input_ids].astype(numpy.int32)
     y = weigh(scores, expert_idx, norm_type, routed_scaling_factor, eps)
     return y, expert_idx, scores
 

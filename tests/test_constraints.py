@@ -1,4 +1,4 @@
-"""C1 to C13: the same error on every device, under fake tensors, and while compiling."""
+"""C1 to C19: the same error on every device, under fake tensors, and while compiling."""
 
 import re
 
@@ -92,10 +92,18 @@ def test_while_compiling_one_whole_graph(violation, call):
         compiled(lambda x: call(x, k, **options))(x)
 
 
-def test_bias_on_another_device_is_C4():
+@pytest.mark.parametrize(
+    ("name", "label", "tensors"),
+    [
+        ("bias", "C4", {"bias": torch.zeros(256)}),
+        ("input_ids", "C15", {"input_ids": torch.zeros(4).int(), "tid2eid": torch.zeros(9, 8).int().npu()}),
+        ("tid2eid", "C16", {"input_ids": torch.zeros(4).int().npu(), "tid2eid": torch.zeros(9, 8).int()}),
+    ],
+)
+def test_a_tensor_on_another_device(name, label, tensors):
     x = torch.zeros(4, 256).npu()
-    with pytest.raises(ValueError, match=r"bias must be on the device of x, npu:0, got cpu \(C4\)"):
-        ascend_moe_gating.npu_moe_gating_top_k(x, 8, bias=torch.zeros(256))
+    with pytest.raises(ValueError, match=rf"{name} must be on the device of x, npu:0, got cpu \({label}\)"):
+        ascend_moe_gating.npu_moe_gating_top_k(x, 8, **tensors)
 
 
 @pytest.mark.parametrize("call", [ascend_moe_gating.npu_moe_gating_top_k, torch_npu.npu_moe_gating_top_k])
@@ -115,6 +123,8 @@ def test_parameters_by_position_are_C13(call, device):
         ({"out_flag": 1}, "out_flag must be a bool, got 1 of type int"),
         ({"eps": "0"}, "eps must be a number, got '0' of type str"),
         ({"routed_scaling_factor": None}, "routed_scaling_factor must be a number, got None of type NoneType"),
+        ({"input_ids": [0] * 4}, "input_ids must be a Tensor or None, got [0, 0, 0, 0] of type list (C15)"),
+        ({"tid2eid": 0}, "tid2eid must be a Tensor or None, got 0 of type int (C16)"),
     ],
 )
 def test_other_parameters_have_types_too(option, message):
