@@ -1,7 +1,8 @@
 """The operators of this package: one record each. Registration reads nothing else.
 
 An operator is a file of its name in plugin/ (its public function), meta/ (shape inference) and converters/ (the GE
-converter), each with a function of its name, and its record here.
+converter), each with a function of its name, and its record here. The public one is not imported here: whoever imports
+it before torch is waiting for torch, and so for the registration.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ascend_moe_gating.plugin import aclnn, constraints, cpu, cpu_dispatch, schema
+from ascend_moe_gating.plugin import aclnn, constraints, cpu, cpu_dispatch, schema, softmax_v2
 from ascend_moe_gating.plugin.rules import Constraint
 
 
@@ -53,5 +54,13 @@ OPERATORS = (
         compiled_cpu=cpu_dispatch.register,
         npu=aclnn.npu_moe_gating_top_k,
         npu_call="aclnnMoeGatingTopK",
+    ),
+    Operator(
+        name=softmax_v2.NAME,
+        schema=softmax_v2.SCHEMA,
+        node="MoeGatingTopKSoftmaxV2",
+        cpu=softmax_v2.cpu_kernel,
+        constraints=softmax_v2.CONSTRAINTS,
+        checks=softmax_v2.CHECKS,
     ),
 )

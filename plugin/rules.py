@@ -39,12 +39,20 @@ def integer(name: str, label: str) -> Parameter:
     return Parameter(name, _INT, "an int", label)
 
 
+def optional_integer(name: str, label: str) -> Parameter:
+    return Parameter(name, (*_INT, type(None)), "an int or None", label)
+
+
 def number(name: str) -> Parameter:
     return Parameter(name, (float, numpy.floating, torch.SymFloat, *_INT), "a number")
 
 
 def boolean(name: str) -> Parameter:
     return Parameter(name, _BOOL, "a bool")
+
+
+def optional_boolean(name: str) -> Parameter:
+    return Parameter(name, (*_BOOL, type(None)), "a bool or None")
 
 
 _INT = (int, numpy.integer, torch.SymInt)
