@@ -19,6 +19,7 @@ from ascend_moe_gating.plugin.after_import import after_import, importing
 from ascend_moe_gating.plugin.operators import OPERATORS, Operator
 from ascend_moe_gating.plugin.rules import keep_out_of_graphs_of_their_own
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, absent
+from ascend_moe_gating.plugin.users_line import names_the_users_line
 
 DIRECT_ACLNN_VARIABLE = "ASCEND_MOE_GATING_ACLNN"
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
@@ -133,7 +134,7 @@ def _register_cpu(operator: Operator) -> str:
 def _register_meta(operator: Operator) -> str:
     """Torch 2.7 to 2.12 allow no second Meta kernel: there the public function and the converter do the checks."""
     try:
-        _library().impl(operator.name, operator.meta, "Meta")
+        _library().impl(operator.name, names_the_users_line(operator.meta), "Meta")
     except RuntimeError:
         return "torch_npu's; this torch allows no other (constraints are checked before and after it)"
     return "complete, with the constraints"
@@ -158,7 +159,7 @@ def _register_converter(operator: Operator) -> None:
     """Make ours the operator's converter; torchair's own are imported, and replace what was there before them."""
     from torchair import register_fx_node_ge_converter
 
-    register_fx_node_ge_converter(_overload(operator))(operator.converter)
+    register_fx_node_ge_converter(_overload(operator))(names_the_users_line(operator.converter))
 
 
 def _serve_torch_npu_name(operator: Operator) -> None:
