@@ -147,6 +147,16 @@ def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass():
         check(x, 8.0)
 
 
+@pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
+def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
+    x = torch.zeros(4, 256)
+    call(x, 8)
+    with pytest.raises(ValueError, match=r"got only input_ids \(C14\)"):
+        call(x, 8, input_ids=torch.zeros(4).int())
+    with pytest.raises(ValueError, match=r"got shape \[9, 7\] \(C16\)"):
+        call(x, 8, input_ids=torch.zeros(4).int(), tid2eid=torch.zeros(9, 7).int())
+
+
 def test_a_refused_call_leaves_the_next_one_right():
     x = torch.zeros(4, 256).npu()
     for _ in range(2):
