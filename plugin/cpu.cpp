@@ -109,7 +109,7 @@ class Arguments {
 // What passed before need not be judged again: all that the constraints read, which is not the number of tokens.
 class Passed {
  public:
-  using Key = std::array<int64_t, 10>;
+  using Key = std::array<int64_t, 13>;
 
   bool has(const Key &key) const { return std::find(keys_.begin(), keys_.end(), key) != keys_.end(); }
   void add(const Key &key) { keys_[next_++ % keys_.size()] = key; }
@@ -121,7 +121,10 @@ class Passed {
 
 void check(const Facts &facts) {
   thread_local Passed passed;
-  const bool regular = facts.x_dim == 2 && facts.bias_dim <= 1 && facts.input_ids_dim < 0 && facts.tid2eid_dim < 0;
+  const bool unrouted = facts.input_ids_dim < 0 && facts.tid2eid_dim < 0;
+  const bool routed = facts.input_ids_dim == 1 && facts.tid2eid_dim == 2 && facts.x_dim == 2 &&
+                      facts.input_ids_sizes[0] == facts.x_sizes[0];
+  const bool regular = facts.x_dim == 2 && facts.bias_dim <= 1 && (unrouted || routed);
   const int64_t biases = facts.bias_dim == 1 ? facts.bias_sizes[0] : facts.bias_dim;
   const Passed::Key key = {regular ? facts.x_sizes[1] : 0,
                            facts.x_dtype,
@@ -132,7 +135,10 @@ void check(const Facts &facts) {
                            facts.group_count,
                            facts.group_select_mode,
                            facts.renorm,
-                           facts.norm_type};
+                           facts.norm_type,
+                           routed ? facts.tid2eid_sizes[1] : -1,
+                           facts.input_ids_dtype,
+                           facts.tid2eid_dtype};
   if (regular && passed.has(key)) return;
   char text[1024] = "";
   const int verdict = judge(&facts, text, sizeof text);

@@ -157,6 +157,29 @@ def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
         call(x, 8, input_ids=torch.zeros(4).int(), tid2eid=torch.zeros(9, 7).int())
 
 
+@pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
+def test_a_call_with_hash_routing_that_passed_does_not_let_others_pass(call):
+    def attempt(tokens=4, ids=4, ids_dtype=torch.int64, table=(9, 8), table_dtype=torch.int32, **options):
+        routing = {"input_ids": torch.zeros(ids).to(ids_dtype), "tid2eid": torch.zeros(table).to(table_dtype)}
+        call(torch.zeros(tokens, 256), 8, **routing, **options)
+
+    for tokens in (4, 7, 0):
+        attempt(tokens, tokens)
+        attempt(tokens, tokens, table=(1, 8))
+    for label, wrong in (
+        ("C15", {"ids": 5}),
+        ("C15", {"ids": (4, 1)}),
+        ("C15", {"ids_dtype": torch.int16}),
+        ("C16", {"table": (9, 7)}),
+        ("C16", {"table": (9, 8, 1)}),
+        ("C16", {"table_dtype": torch.float32}),
+        ("C18", {"group_count": 8, "k_group": 4}),
+    ):
+        for _ in range(2):
+            with pytest.raises((ValueError, TypeError), match=label):
+                attempt(**wrong)
+
+
 def test_a_refused_call_leaves_the_next_one_right():
     x = torch.zeros(4, 256).npu()
     for _ in range(2):
