@@ -9,6 +9,7 @@
 
 #include "groups.h"
 #include "moe_gating_top_k.h"
+#include "routing.h"
 #include "scores.h"
 #include "select.h"
 
@@ -67,8 +68,12 @@ class Block {
       gather();
       score([this](int64_t row) { return Logits<Float32>{scores(row), args_.experts, 0}; });
     }
-    keep();
-    choose();
+    if (args_.input_ids != nullptr) {
+      for (int64_t row = 0; row < rows_; ++row) take_experts(args_, first_ + row, scratch_.chosen[row]);
+    } else {
+      keep();
+      choose();
+    }
     weigh();
   }
 

@@ -40,9 +40,9 @@ int SecondPhase(Call *call, void *stream) {
 using namespace host_cann;         // NOLINT: the entry points are this file's other half
 using namespace host_cann::aclnn;  // NOLINT
 
-// Numbered parameters and arguments for up to 14 types.
-#define PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, n, ...) n
-#define COUNT(...) PICK(__VA_ARGS__, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+// Numbered parameters and arguments for up to 16 types.
+#define PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, n, ...) n
+#define COUNT(...) PICK(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
 #define P1(t) t a1
 #define P2(t, ...) t a2, P1(__VA_ARGS__)
 #define P3(t, ...) t a3, P2(__VA_ARGS__)
@@ -50,8 +50,10 @@ using namespace host_cann::aclnn;  // NOLINT
 #define P5(t, ...) t a5, P4(__VA_ARGS__)
 #define P6(t, ...) t a6, P5(__VA_ARGS__)
 #define P7(t, ...) t a7, P6(__VA_ARGS__)
+#define P8(t, ...) t a8, P7(__VA_ARGS__)
 #define P14(t1, t2, t3, t4, t5, t6, t7, t8, t9, t10, ...) \
   t1 a14, t2 a13, t3 a12, t4 a11, t5 a10, t6 a9, t7 a8, t8 a7, t9 a6, t10 a5, P4(__VA_ARGS__)
+#define P16(t1, t2, ...) t1 a16, t2 a15, P14(__VA_ARGS__)
 #define A1 a1
 #define A2 a2, A1
 #define A3 a3, A2
@@ -59,7 +61,9 @@ using namespace host_cann::aclnn;  // NOLINT
 #define A5 a5, A4
 #define A6 a6, A5
 #define A7 a7, A6
+#define A8 a8, A7
 #define A14 a14, a13, a12, a11, a10, a9, a8, a7, a6, a5, A4
+#define A16 a16, a15, A14
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
@@ -154,6 +158,9 @@ ACLNN(Minimum, Two<Minimum>, In, In, Out)
 ACLNN(Mm, MatrixProduct, In, In, Out, int8_t)
 ACLNN(MoeGatingTopK, MoeGatingTopK, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double,
       Out, Out, Out)
+ACLNN(MoeGatingTopKSoftmaxV2, MoeGatingTopKSoftmaxV2, In, In, int64_t, int64_t, bool, Out, Out, Out)
+ACLNN(MoeGatingTopKV2, MoeGatingTopKV2, In, In, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool,
+      double, double, Out, Out, Out)
 ACLNN(Mul, Two<Mul>, In, In, Out)
 ACLNN(Muls, WithNumber<Mul>, In, Value, Out)
 ACLNN(NeScalar, WithNumber<NotEqual>, In, Value, Out)

@@ -198,6 +198,13 @@ int AddMatrices(Call &call, In self, In a, In b, Value beta, Value alpha, Out ou
 int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t group_count, int64_t group_select_mode,
                   int64_t renorm, int64_t norm_type, bool out_flag, double scale, double eps, Out y, Out expert_idx,
                   Out norm_out) {
+  return MoeGatingTopKV2(call, x, bias, nullptr, nullptr, k, k_group, group_count, group_select_mode, renorm, norm_type,
+                         out_flag, scale, eps, y, expert_idx, norm_out);
+}
+
+int MoeGatingTopKV2(Call &call, In x, In bias, In input_ids, In tid2eid, int64_t k, int64_t k_group,
+                    int64_t group_count, int64_t group_select_mode, int64_t renorm, int64_t norm_type, bool out_flag,
+                    double scale, double eps, Out y, Out expert_idx, Out norm_out) {
   if (x == nullptr || y == nullptr || expert_idx == nullptr || norm_out == nullptr) {
     return call.NullPointer("x, yOut, expertIdxOut or outOut");
   }
@@ -209,6 +216,10 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
       (bias != nullptr && bias->view.dtype != dtype)) {
     return call.Invalid(kBadParam, "bias and yOut must have x's dtype, expertIdxOut int32, outOut float32");
   }
+  for (In integers : {input_ids, tid2eid}) {
+    if (integers != nullptr && integers->view.dtype != DType::kInt32 && integers->view.dtype != DType::kInt64)
+      return call.Invalid(kBadParam, "inputIds and tid2eid must be int32 or int64");
+  }
   const Gating gating{k,
                       k_group,
                       group_count,
@@ -218,7 +229,8 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
                       out_flag,
                       static_cast<float>(scale),
                       static_cast<float>(eps)};
-  const auto refusal = GatingRefusal(gating, x->view, bias == nullptr ? nullptr : &bias->view);
+  const auto view = [](In tensor) { return tensor == nullptr ? nullptr : &tensor->view; };
+  const auto refusal = GatingRefusal(gating, x->view, view(bias), {view(input_ids), view(tid2eid)});
   if (!refusal.empty()) return call.Invalid(kBadTiling, refusal);
   const std::vector<int64_t> kept = {x->view.sizes[0], k};
   if (y->view.sizes != kept || expert_idx->view.sizes != kept || norm_out->view.sizes != x->view.sizes) {
@@ -227,6 +239,8 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
   }
   call.In("x", x);
   call.In("bias", bias);
+  call.In("input_ids", input_ids);
+  call.In("tid2eid", tid2eid);
   call.Out("y", y);
   call.Out("expert_idx", expert_idx);
   call.Out("out", norm_out);
@@ -240,7 +254,8 @@ int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t
   call.Attribute("routed_scaling_factor", scale);
   call.Attribute("eps", eps);
   call.run = [gating](const Views &in, const Views &out) {
-    return GatingTopK(gating, *in[0], in[1] ? &*in[1] : nullptr, *out[0], *out[1], *out[2]);
+    const auto given = [&in](size_t i) { return in[i] ? &*in[i] : nullptr; };
+    return GatingTopK(gating, *in[0], given(1), *out[0], *out[1], *out[2], {given(2), given(3)});
   };
   return 0;
 }

@@ -147,6 +147,11 @@ int Mean(Call &call, In self, Ints dims, bool keep, int, Out out);
 int MoeGatingTopK(Call &call, In x, In bias, int64_t k, int64_t k_group, int64_t group_count, int64_t group_select_mode,
                   int64_t renorm, int64_t norm_type, bool out_flag, double scale, double eps, Out y, Out expert_idx,
                   Out norm_out);
+int MoeGatingTopKSoftmaxV2(Call &call, In x, In finished, int64_t k, int64_t renorm, bool output_softmax, Out y,
+                           Out expert_idx, Out softmax_result);
+int MoeGatingTopKV2(Call &call, In x, In bias, In input_ids, In tid2eid, int64_t k, int64_t k_group,
+                    int64_t group_count, int64_t group_select_mode, int64_t renorm, int64_t norm_type, bool out_flag,
+                    double scale, double eps, Out y, Out expert_idx, Out norm_out);
 int Nonzero(Call &call, In self, Out out);
 int NonzeroV2(Call &call, In self, Out out);
 int Normal(Call &call, Out self, float mean, float std, int64_t seed, int64_t offset);

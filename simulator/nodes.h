@@ -66,6 +66,7 @@ int Identity(NodeCall &call);
 int MaskedFill(NodeCall &call);
 int MatrixProduct(NodeCall &call);
 int MoeGatingTopK(NodeCall &call);
+int MoeGatingTopKSoftmaxV2(NodeCall &call);
 int OnesLike(NodeCall &call);
 int Pack(NodeCall &call);
 int Reshape(NodeCall &call);

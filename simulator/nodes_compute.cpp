@@ -47,11 +47,17 @@ int MatrixProduct(NodeCall &call) {
 int MoeGatingTopK(NodeCall &call) {
   const auto &node = call.node;
   const auto dtype = call.In(0).dtype;
-  const View *bias = call.Has(1) ? &call.In(1) : nullptr;
+  const auto input = [&call](size_t i) { return call.Has(i) ? &call.In(i) : nullptr; };
+  const View *bias = input(1);
+  const Routing routing{input(2), input(3)};
   if (dtype != DType::kFloat && dtype != DType::kHalf && dtype != DType::kBFloat16) {
     return call.Invalid(std::string("x is ") + DTypeName(dtype));
   }
   if (bias != nullptr && bias->dtype != dtype) return call.Invalid("bias does not have the dtype of x");
+  for (const View *integers : {routing.input_ids, routing.tid2eid}) {
+    if (integers != nullptr && integers->dtype != DType::kInt32 && integers->dtype != DType::kInt64)
+      return call.Invalid("input_ids and tid2eid are not int32 or int64");
+  }
   const Gating gating{node.Integer("k"),
                       node.Integer("k_group", 1),
                       node.Integer("group_count", 1),
@@ -61,15 +67,15 @@ int MoeGatingTopK(NodeCall &call) {
                       node.Integer("out_flag") != 0,
                       node.Real("routed_scaling_factor", 1.0F),
                       node.Real("eps", 1e-20F)};
-  const auto refusal = GatingRefusal(gating, call.In(0), bias);
+  const auto refusal = GatingRefusal(gating, call.In(0), bias, routing);
   if (!refusal.empty()) return call.Invalid(refusal);
   const int64_t tokens = call.In(0).sizes[0];
   call.Out(dtype, {tokens, gating.k});
   call.Out(DType::kInt32, {tokens, gating.k});
   call.Out(DType::kFloat, call.In(0).sizes);
   call.run = [gating](const Views &in, const Views &out) {
-    const View *given = in.size() > 1 && in[1] ? &*in[1] : nullptr;
-    return GatingTopK(gating, *in[0], given, *out[0], *out[1], *out[2]);
+    const auto given = [&in](size_t i) { return in.size() > i && in[i] ? &*in[i] : nullptr; };
+    return GatingTopK(gating, *in[0], given(1), *out[0], *out[1], *out[2], {given(2), given(3)});
   };
   return 0;
 }

@@ -7,9 +7,12 @@
 #include "../kernels/moe_gating_top_k.h"
 #include "elementwise.h"
 #include "indexing.h"
+#include "refuse.h"
 
 namespace host_cann {
 namespace {
+
+constexpr int kIndexOutside = 507015;  // ACL_ERROR_RT_AICORE_EXCEPTION: what a device says of it
 
 // How one element lies in memory (Storage) and what it counts as in arithmetic.
 template <class T>
@@ -93,6 +96,30 @@ int32_t KernelDType(DType dtype) {
   return dtype == DType::kFloat ? MOE_GATING_FLOAT32 : dtype == DType::kHalf ? MOE_GATING_FLOAT16 : MOE_GATING_BFLOAT16;
 }
 
+bool Routed(const Routing &routing) { return routing.input_ids != nullptr && routing.tid2eid != nullptr; }
+
+// What CANN checks of hash routing beyond the rest: only calls without a choice of groups have it.
+std::string RoutingRefusal(const Gating &g, const View &x, const Routing &routing) {
+  const View &ids = *routing.input_ids, &table = *routing.tid2eid;
+  if (g.k > 64) return "k " + std::to_string(g.k) + " is more than 64, the most of hash routing";
+  if (table.sizes.size() != 2 || table.sizes[1] != g.k) return "tid2eid is " + Sizes(table.sizes) + ", not [rows, k]";
+  if (ids.sizes.size() != 1 || ids.sizes[0] != x.sizes[0])
+    return "input_ids is " + Sizes(ids.sizes) + ", not one id per token";
+  if (g.k_group != g.group_count && g.group_count != x.sizes[1]) return "hash routing with a choice of groups";
+  return "";
+}
+
+void Route(const Routing &routing, moe_gating_top_k_args *args) {
+  args->input_ids = routing.input_ids->data;
+  args->input_ids_stride = routing.input_ids->strides[0];
+  args->input_ids_int64 = routing.input_ids->dtype == DType::kInt64;
+  args->tid2eid = routing.tid2eid->data;
+  args->tid2eid_row_stride = routing.tid2eid->strides[0];
+  args->tid2eid_column_stride = routing.tid2eid->strides[1];
+  args->tid2eid_int64 = routing.tid2eid->dtype == DType::kInt64;
+  args->vocabulary = routing.tid2eid->sizes[0];
+}
+
 moe_gating_top_k_args KernelArguments(const Gating &g, const View &x, const View *bias) {
   moe_gating_top_k_args args{};
   args.x = x.data;
@@ -168,7 +195,7 @@ void MatMul(const View &a, const View &b, const View *bias, const View &out) {
   Copy(Over(&product, out.sizes), out);
 }
 
-std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {
+std::string GatingRefusal(const Gating &g, const View &x, const View *bias, const Routing &routing) {
   if (x.sizes.size() != 2) return "x has " + std::to_string(x.sizes.size()) + " dimensions, not 2";
   const int64_t experts = x.sizes[1];
   if (experts < 1 || experts > MOE_GATING_MAX_EXPERTS)
@@ -187,15 +214,21 @@ std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {
   if (g.group_select_mode != 0 && g.group_select_mode != 1) return "group_select_mode is not 0 or 1";
   if (g.renorm != 0) return "renorm is not 0";
   if (g.norm_type != 0 && g.norm_type != 1) return "norm_type is not 0 or 1";
-  return "";
+  return Routed(routing) ? RoutingRefusal(g, x, routing) : "";
 }
 
 int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx,
-               const View &norm_out) {
+               const View &norm_out, const Routing &routing) {
   auto args = KernelArguments(g, x, bias);
   args.y = y.data;
   args.expert_idx = reinterpret_cast<int32_t *>(expert_idx.data);
   args.norm_out = g.out_flag ? reinterpret_cast<float *>(norm_out.data) : nullptr;
+  if (Routed(routing)) {
+    Route(routing, &args);
+    char text[200];
+    if (moe_gating_top_k_stray(&args, 0, args.tokens, text, sizeof text) != 0)
+      return Fail(kIndexOutside, std::string("MoeGatingTopK: ") + text);
+  }
   return moe_gating_top_k(&args, static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
 }
 

@@ -25,10 +25,16 @@ struct Gating {
   float routed_scaling_factor = 1.0F, eps = 1e-20F;
 };
 
+// Hash routing, if both are there: the experts of a token are the row of tid2eid that its id names.
+struct Routing {
+  const View *input_ids = nullptr, *tid2eid = nullptr;
+};
+
 // Why CANN would refuse this call of MoeGatingTopK (561002), or an empty text.
-std::string GatingRefusal(const Gating &g, const View &x, const View *bias);
-// The kernel of this project; norm_out is written only with out_flag. Returns 0 or the kernel's code.
+std::string GatingRefusal(const Gating &g, const View &x, const View *bias, const Routing &routing = {});
+// The kernel of this project; norm_out is written only with out_flag. Returns 0, or 507015, as a device that reads outside
+// of its memory does, for an id or an expert that does not exist.
 int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx,
-               const View &norm_out);
+               const View &norm_out, const Routing &routing = {});
 
 }  // namespace host_cann
