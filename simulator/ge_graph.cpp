@@ -1,11 +1,14 @@
-// Graphs, operators and summaries of the graph engine: what can be asked without a session.
+// Graphs and operators of the graph engine: what can be asked without a session.
+#include "ge_graph.h"
+
 #include <fstream>
 
-#include "ge_impl.h"
 #include "node_types.h"
-#include "refuse.h"
 
-using host_cann::Fail;
+using host_cann::Caught;
+using host_cann::EntryPoint;
+using host_cann::Invalid;
+using host_cann::kInvalidParam;
 
 namespace ge {
 
@@ -22,23 +25,24 @@ class OperatorImpl {
 Graph::Graph(const char *) {}
 
 graphStatus Graph::LoadFromSerializedModelArray(const void *bytes, size_t size) {
-  auto model = host_cann::ParseModel(bytes, size);
-  if (model == nullptr) return static_cast<graphStatus>(host_cann::kInvalidParam);
-  impl_ = std::make_shared<GraphImpl>(GraphImpl{std::move(model), {static_cast<const char *>(bytes), size}});
-  return kSuccess;
+  return Returned("ge::LoadFromSerializedModelArray", [&] {
+    const std::string model(static_cast<const char *>(bytes), size);
+    impl_ = std::make_shared<GraphImpl>(GraphImpl{host_cann::ParseModel(model), model});
+  });
 }
 
 graphStatus Graph::CopyFrom(const Graph &graph) {
   impl_ = graph.impl_;  // a model does not change once it is parsed
-  return kSuccess;
+  return 0;
 }
 
 graphStatus Graph::SaveToFile(const char *path) const {
-  std::ofstream file(path, std::ios::binary);
-  if (impl_ != nullptr) file << impl_->bytes;
-  if (impl_ != nullptr && file.flush()) return kSuccess;
-  return static_cast<graphStatus>(
-      Fail(host_cann::kInvalidParam, std::string("the graph cannot be written to ") + path));
+  return Returned("ge::SaveToFile", [&] {
+    std::ofstream file(path, std::ios::binary);
+    if (impl_ != nullptr) file << impl_->bytes;
+    if (impl_ == nullptr || !file.flush())
+      Invalid(std::string("the graph cannot be written to ") + path, kInvalidParam);
+  });
 }
 
 std::vector<GNode> Graph::GetAllNodes() const {
@@ -50,7 +54,7 @@ std::vector<GNode> Graph::GetAllNodes() const {
 
 graphStatus GNode::GetType(AscendString &type) const {
   type = AscendString(impl_->type.c_str());
-  return kSuccess;
+  return 0;
 }
 
 bool OperatorFactory::IsExistOp(const char *type) { return host_cann::FindNodeType(type) != nullptr; }
@@ -62,33 +66,19 @@ Operator OperatorFactory::CreateOperator(const char *, const char *type) {
 }
 
 graphStatus Operator::UpdateInputDesc(const char *name, const TensorDesc &) {
-  const auto *type = operator_impl_->type;
-  if (type != nullptr && host_cann::HasName(type->inputs, name)) return kSuccess;
-  return static_cast<graphStatus>(Fail(host_cann::kInvalidParam, std::string("no such input: ") + name));
+  return Returned("ge::Operator::UpdateInputDesc", [&] {
+    const auto *type = operator_impl_->type;
+    if (type == nullptr || !HasName(host_cann::Parameters(type->inputs), name))
+      Invalid(std::string("no such input: ") + name, kInvalidParam);
+  });
 }
 
 graphStatus Operator::GetAllIrAttrNamesAndTypes(Options &attributes) const {
-  const auto *type = operator_impl_->type;
-  if (type == nullptr) return static_cast<graphStatus>(Fail(host_cann::kInvalidParam, "no such operator"));
-  for (const auto &name : host_cann::Names(type->attributes)) attributes[name.c_str()] = "";
-  return kSuccess;
-}
-
-bool CompiledGraphSummary::IsStatic() const { return data_->is_static; }
-// The plan of a run keeps its own memory.
-Status CompiledGraphSummary::GetConstMemorySize(size_t &size) const { return size = 0, kSuccess; }
-Status CompiledGraphSummary::GetFeatureMemorySize(size_t &size) const { return size = 0, kSuccess; }
-Status CompiledGraphSummary::GetFixedFeatureMemorySize(size_t &size) const { return size = 0, kSuccess; }
-Status CompiledGraphSummary::GetFeatureMemoryBaseRefreshable(bool &refreshable) const {
-  return refreshable = true, kSuccess;
-}
-Status CompiledGraphSummary::GetOutputShapes(std::vector<Shape> &shapes) const {
-  for (const auto &view : data_->outputs) shapes.emplace_back(view.sizes);
-  return kSuccess;
-}
-Status CompiledGraphSummary::GetOutputDtypes(std::vector<DataType> &dtypes) const {
-  for (const auto &view : data_->outputs) dtypes.push_back(static_cast<DataType>(view.dtype));
-  return kSuccess;
+  return Returned("ge::Operator::GetAllIrAttrNamesAndTypes", [&] {
+    const auto *type = operator_impl_->type;
+    if (type == nullptr) Invalid("no such operator", kInvalidParam);
+    for (const auto &parameter : host_cann::Parameters(type->attributes)) attributes[parameter.name.c_str()] = "";
+  });
 }
 
 }  // namespace ge

@@ -5,16 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "export.h"
-#include "refuse.h"
+#include "entry_point.h"
 #include "stream.h"
 
 struct TensorDesc {
   int dtype, format;
   std::vector<int64_t> sizes;
 };
-struct DataBuffer {};
-struct Attributes {};
 
 EXPORT TensorDesc *aclCreateTensorDesc(int dtype, int dimensions, const int64_t *sizes, int format) {
   return new TensorDesc{dtype, format, {sizes, sizes + dimensions}};
@@ -27,58 +24,49 @@ EXPORT int aclGetTensorDescDimV2(const TensorDesc *desc, size_t dimension, int64
   *size = desc->sizes.at(dimension);
   return 0;
 }
-EXPORT void aclSetTensorDescName(TensorDesc *, const char *) {}
-EXPORT int aclSetTensorFormat(TensorDesc *, int) { return 0; }
-EXPORT int aclSetTensorPlaceMent(TensorDesc *, int) { return 0; }
-EXPORT int aclSetTensorShape(TensorDesc *, int, const int64_t *) { return 0; }
 
-EXPORT DataBuffer *aclCreateDataBuffer(void *, size_t) { return new DataBuffer; }
-EXPORT int aclDestroyDataBuffer(const DataBuffer *buffer) {
+// No piece but the type, the format and the sizes is asked for before the execution is refused.
+struct Pieces {};
+EXPORT Pieces *aclCreateDataBuffer(void *, size_t) { return new Pieces; }
+EXPORT Pieces *aclopCreateAttr() { return new Pieces; }
+EXPORT int aclDestroyDataBuffer(const Pieces *buffer) {
   delete buffer;
   return 0;
 }
+EXPORT void aclopDestroyAttr(const Pieces *attributes) { delete attributes; }
 
-EXPORT Attributes *aclopCreateAttr() { return new Attributes; }
-EXPORT void aclopDestroyAttr(const Attributes *attributes) { delete attributes; }
-EXPORT int aclopSetAttrBool(Attributes *, const char *, uint8_t) { return 0; }
-EXPORT int aclopSetAttrInt(Attributes *, const char *, int64_t) { return 0; }
-EXPORT int aclopSetAttrFloat(Attributes *, const char *, float) { return 0; }
-EXPORT int aclopSetAttrString(Attributes *, const char *, const char *) { return 0; }
-EXPORT int aclopSetAttrDataType(Attributes *, const char *, int) { return 0; }
-EXPORT int aclopSetAttrListBool(Attributes *, const char *, int, const uint8_t *) { return 0; }
-EXPORT int aclopSetAttrListInt(Attributes *, const char *, int, const int64_t *) { return 0; }
-EXPORT int aclopSetAttrListFloat(Attributes *, const char *, int, const float *) { return 0; }
-EXPORT int aclopSetAttrListListInt(Attributes *, const char *, int, const int *, const int64_t *const *) { return 0; }
-
-namespace {
-
-using host_cann::FindStream;
-using host_cann::Refuse;
+#define ACCEPT(name) \
+  EXPORT int name() { return 0; }
+ACCEPT(aclSetTensorDescName)
+ACCEPT(aclSetTensorFormat)
+ACCEPT(aclSetTensorPlaceMent)
+ACCEPT(aclSetTensorShape)
+ACCEPT(aclopSetAttrBool)
+ACCEPT(aclopSetAttrDataType)
+ACCEPT(aclopSetAttrFloat)
+ACCEPT(aclopSetAttrInt)
+ACCEPT(aclopSetAttrListBool)
+ACCEPT(aclopSetAttrListFloat)
+ACCEPT(aclopSetAttrListInt)
+ACCEPT(aclopSetAttrListListInt)
+ACCEPT(aclopSetAttrString)
 
 // An error that torch_npu's launch thread meets ends that thread for good, and all later launches are dropped without
 // a word. Where that thread is in use the refusal is therefore left on the stream, for the next synchronisation.
-int RefuseOperator(const char *type, void *stream_handle) {
-  const std::string what = std::string("the operator ") + type +
-                           " (aclopCompileAndExecute); add its aclnn call to the table in simulator/aclnn.cpp";
-  const char *queue = std::getenv("TASK_QUEUE_ENABLE");
-  const bool asynchronous = queue == nullptr || std::strcmp(queue, "0") != 0;
-  auto *stream = asynchronous ? FindStream(stream_handle) : nullptr;
-  if (stream == nullptr) return Refuse(what.c_str());
-  // Of 207000 torch_npu only warns when it synchronises.
-  stream->Enqueue([what] { return Refuse(what.c_str()), host_cann::kInternal; });
-  return 0;
+EXPORT int aclopCompileAndExecute(const char *type, int, const TensorDesc *const *, const Pieces *const *, int,
+                                  const TensorDesc *const *, const Pieces *const *, const Pieces *, int, int,
+                                  const char *, void *stream) {
+  return host_cann::EntryPoint(__func__, [&] {
+    const auto refusal = host_cann::NotImplemented(std::string("the operator ") + type +
+                                                   "; add its aclnn call to the table in simulator/aclnn.cpp");
+    const char *queue = std::getenv("TASK_QUEUE_ENABLE");
+    if (queue != nullptr && std::strcmp(queue, "0") == 0) throw host_cann::Refusal(refusal);
+    // Of 207000 torch_npu only warns when it synchronises.
+    host_cann::Enqueue(stream,
+                       [why = refusal.why](const auto &) { throw host_cann::Refusal{host_cann::kInternal, why}; });
+  });
 }
-
-using Descs = const TensorDesc *const *;
-using Buffers = const DataBuffer *const *;
-
-}  // namespace
-
-EXPORT int aclopCompileAndExecute(const char *type, int, Descs, Buffers, int, Descs, Buffers, const Attributes *, int,
-                                  int, const char *, void *stream) {
-  return RefuseOperator(type, stream);
-}
-EXPORT int aclopCompileAndExecuteV2(const char *type, int, TensorDesc **, DataBuffer **, int, TensorDesc **,
-                                    DataBuffer **, Attributes *, int, int, const char *, void *stream) {
-  return RefuseOperator(type, stream);
+EXPORT int aclopCompileAndExecuteV2(const char *type, int, TensorDesc **, Pieces **, int, TensorDesc **, Pieces **,
+                                    Pieces *, int, int, const char *, void *stream) {
+  return aclopCompileAndExecute(type, 0, nullptr, nullptr, 0, nullptr, nullptr, nullptr, 0, 0, nullptr, stream);
 }

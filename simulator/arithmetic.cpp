@@ -1,5 +1,3 @@
-#include "ops.h"
-
 #include <algorithm>
 #include <thread>
 
@@ -7,6 +5,8 @@
 #include "../kernels/moe_gating_top_k.h"
 #include "elementwise.h"
 #include "indexing.h"
+#include "linear.h"
+#include "reduce.h"
 
 namespace host_cann {
 namespace {
@@ -93,14 +93,14 @@ int32_t KernelDType(DType dtype) {
   return dtype == DType::kFloat ? MOE_GATING_FLOAT32 : dtype == DType::kHalf ? MOE_GATING_FLOAT16 : MOE_GATING_BFLOAT16;
 }
 
-moe_gating_top_k_args KernelArguments(const Gating &g, const View &x, const View *bias) {
+moe_gating_top_k_args KernelArguments(const Gating &g, const View &x, const View &bias) {
   moe_gating_top_k_args args{};
   args.x = x.data;
   args.x_row_stride = x.strides[0];
   args.x_column_stride = x.strides[1];
-  if (bias != nullptr) {
-    args.bias = bias->data;
-    args.bias_stride = bias->strides[0];
+  if (bias.given()) {
+    args.bias = bias.data;
+    args.bias_stride = bias.strides[0];
   }
   args.tokens = x.sizes[0];
   args.experts = x.sizes[1];
@@ -125,8 +125,48 @@ void Copy(const View &from, const View &to) {
   });
 }
 
-void FillWith(double value, const View &to) {
-  Copy(Contiguous(reinterpret_cast<uint8_t *>(&value), DType::kDouble, {}), to);
+std::vector<int64_t> BroadcastSizes(const std::vector<int64_t> &a, const std::vector<int64_t> &b) {
+  auto sizes = a.size() >= b.size() ? a : b;
+  const auto &shorter = a.size() >= b.size() ? b : a;
+  for (size_t i = 1; i <= shorter.size(); ++i) {
+    auto &size = sizes[sizes.size() - i];
+    const int64_t other = shorter[shorter.size() - i];
+    if (size == 1) size = other;
+    if (other != 1 && other != size)
+      throw Refusal{kBadParam, "the sizes " + Sizes(a) + " and " + Sizes(b) + " do not fit"};
+  }
+  return sizes;
+}
+
+Arithmetic ArithmeticOf(DType dtype) {
+  if (dtype == DType::kDouble) return Arithmetic::kDouble;
+  const bool real = dtype == DType::kFloat || dtype == DType::kHalf || dtype == DType::kBFloat16;
+  return real ? Arithmetic::kFloat : Arithmetic::kInteger;
+}
+
+int64_t Dimension(int64_t dim, size_t rank) {
+  const auto count = std::max<int64_t>(1, static_cast<int64_t>(rank));
+  if (dim < -count || dim >= count)
+    throw Refusal{kBadParam, std::to_string(dim) + " is not one of " + std::to_string(count) + " dimensions"};
+  return dim < 0 ? dim + count : dim;
+}
+
+std::vector<bool> ReducedDimensions(size_t rank, const std::vector<int64_t> &axes) {
+  std::vector<bool> reduced(rank, axes.empty());
+  for (const auto axis : axes) {
+    const auto at = static_cast<size_t>(Dimension(axis, rank));
+    if (at < rank) reduced[at] = true;
+  }
+  return reduced;
+}
+
+std::vector<int64_t> ReducedSizes(const std::vector<int64_t> &sizes, const std::vector<bool> &reduced, bool keep) {
+  std::vector<int64_t> left;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (!reduced[d]) left.push_back(sizes[d]);
+    if (reduced[d] && keep) left.push_back(1);
+  }
+  return left;
 }
 
 void Softmax(const View &x, int64_t dim, const View &y) {
@@ -134,7 +174,7 @@ void Softmax(const View &x, int64_t dim, const View &y) {
   const auto length = rows.sizes.back();
   WithArithmetic(ArithmeticOf(y.dtype), [&](auto zero) {
     using T = decltype(zero);
-    auto values = Values<T>(rows, rows.sizes);
+    auto values = Values<T>(rows);
     for (auto row = values.begin(); row != values.end(); row += length) {
       const T maximum = *std::max_element(row, row + length);
       double total = 0;
@@ -142,11 +182,11 @@ void Softmax(const View &x, int64_t dim, const View &y) {
         total += *value = static_cast<T>(std::exp(*value - maximum));
       for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
     }
-    Copy(Over(&values, rows.sizes), out);
+    Copy(Over(values, rows.sizes), out);
   });
 }
 
-void MatMul(const View &a, const View &b, const View *bias, const View &out) {
+void MatMul(const View &a, const View &b, const View &bias, double alpha, double beta, const View &out) {
   const int64_t rows = a.sizes[a.sizes.size() - 2], inner = a.sizes.back(), columns = b.sizes.back();
   const auto batched = [&out](int64_t height, int64_t width) {
     auto sizes = out.sizes;
@@ -156,7 +196,6 @@ void MatMul(const View &a, const View &b, const View *bias, const View &out) {
   };
   const auto left = Values<float>(a, batched(rows, inner)), right = Values<float>(b, batched(inner, columns));
   std::vector<float> product(static_cast<size_t>(out.count()), 0.0F);
-  if (bias != nullptr) product = Values<float>(*bias, out.sizes);
   const float *factors = left.data();
   for (int64_t i = 0; i < out.count() / std::max<int64_t>(columns, 1); ++i) {
     float *sum = product.data() + i * columns;
@@ -165,16 +204,20 @@ void MatMul(const View &a, const View &b, const View *bias, const View &out) {
       for (int64_t n = 0; n < columns; ++n) sum[n] += *factors * row[n];
     }
   }
-  Copy(Over(&product, out.sizes), out);
+  if (bias.given()) {
+    const auto added = Values<float>(bias, out.sizes);
+    for (size_t i = 0; i < product.size(); ++i)
+      product[i] = static_cast<float>(alpha * product[i] + (beta == 0 ? 0 : beta * added[i]));
+  }
+  Copy(Over(product, out.sizes), out);
 }
 
-std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {
+std::string GatingRefusal(const Gating &g, const View &x, const View &bias) {
   if (x.sizes.size() != 2) return "x has " + std::to_string(x.sizes.size()) + " dimensions, not 2";
   const int64_t experts = x.sizes[1];
   if (experts < 1 || experts > MOE_GATING_MAX_EXPERTS)
     return "x has " + std::to_string(experts) + " experts, not 1 to 2048";
-  if (bias != nullptr && (bias->sizes.size() != 1 || bias->sizes[0] != experts))
-    return "bias does not have one value per expert";
+  if (bias.given() && bias.sizes != std::vector<int64_t>{experts}) return "bias does not have one value per expert";
   if (g.group_count < 1 || experts % g.group_count != 0)
     return "group_count " + std::to_string(g.group_count) + " does not divide the experts";
   const int64_t group = experts / g.group_count;
@@ -190,13 +233,14 @@ std::string GatingRefusal(const Gating &g, const View &x, const View *bias) {
   return "";
 }
 
-int GatingTopK(const Gating &g, const View &x, const View *bias, const View &y, const View &expert_idx,
-               const View &norm_out) {
+void GatingTopK(const Gating &g, const View &x, const View &bias, const View &y, const View &expert_idx,
+                const View &norm_out) {
   auto args = KernelArguments(g, x, bias);
   args.y = y.data;
   args.expert_idx = reinterpret_cast<int32_t *>(expert_idx.data);
   args.norm_out = g.out_flag ? reinterpret_cast<float *>(norm_out.data) : nullptr;
-  return moe_gating_top_k(&args, static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  const int code = moe_gating_top_k(&args, static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  if (code != 0) throw Refusal{code, "the kernel refused"};
 }
 
 }  // namespace host_cann
