@@ -1,8 +1,6 @@
 // The aclnn door: a line of the table makes the two entry points of an operation, whose first phase describes and checks
 // a call and whose second puts it on a stream.
-#include "aclnn_objects.h"
 #include "operations.h"
-#include "stream.h"
 
 namespace host_cann {
 namespace {
@@ -119,7 +117,7 @@ int SecondPhase(const char *entry_point, Call *executor, void *stream) {
   const std::shared_ptr<Call> call(executor);
   return EntryPoint(entry_point, [&] {
     if (call == nullptr) Invalid("the executor is a null pointer", kNullPointer);
-    Enqueue(stream, [call](const Stream &on) { call->Execute(on.device(), on.id()); });
+    Enqueue(stream, [call](const Stream &on) { call->Execute(on); });
   });
 }
 

@@ -1,8 +1,7 @@
 // The small objects that aclnn calls take, and the companions that torch_npu looks up beside them.
-#include "aclnn_objects.h"
-
 #include <algorithm>
 
+#include "call.h"
 #include "elementwise.h"
 
 using namespace host_cann;  // NOLINT: CANN's own names are outside

@@ -4,7 +4,6 @@
 #include <sstream>
 
 #include "elementwise.h"
-#include "faults.h"
 #include "log.h"
 #include "memory.h"
 
@@ -77,20 +76,14 @@ std::string Call::Text(const char *parameter, const char *otherwise) const {
   return otherwise;
 }
 
-void Call::Execute(int device, uint64_t stream) const {
-  RunInjectedFault(name);
-  const Timer timer;
-  try {
+void Call::Execute(const Stream &on) const {
+  Run(*this, on, [this] {
     Views out = OnHost(outputs);
     work(OnHost(inputs), out);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (out[i].sizes != outputs[i].view.sizes) outputs[i].described->view.sizes = out[i].sizes;
     }
-  } catch (...) {
-    const Refusal refusal = Caught();
-    throw Refusal{refusal.code, name + ": " + refusal.why};
-  }
-  if (Logging()) Log(*this, device, stream, timer);
+  });
 }
 
 View Optional(const Views &views, size_t place) { return place < views.size() ? views[place] : View{}; }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "entry_point.h"
+#include "stream.h"
 #include "tensor.h"
 
 struct Tensor {          // behind aclTensor *
@@ -19,6 +20,12 @@ struct Scalar {  // behind aclScalar *
   double value;
   int64_t integer;
   host_cann::DType dtype;
+};
+struct TensorList {
+  std::vector<const Tensor *> tensors;
+};
+struct IntArray {
+  std::vector<int64_t> values;
 };
 
 namespace host_cann {
@@ -81,7 +88,7 @@ struct Call : Launch {
   double Real(const char *parameter, double otherwise) const;
   std::string Text(const char *parameter, const char *otherwise) const;
 
-  void Execute(int device, uint64_t stream) const;  // on the stream's worker
+  void Execute(const Stream &on) const;  // on the stream's worker
 };
 
 [[noreturn]] void Invalid(const std::string &why, int code = kBadParam);

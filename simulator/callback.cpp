@@ -34,9 +34,8 @@ std::map<uint64_t, std::deque<Report>> reports;  // thread -> what it is to run
 
 using namespace host_cann;  // NOLINT: the entry points are this file's other half
 
-EXPORT int aclrtLaunchHostFunc(void *stream, Function function, void *data) {
-  return EntryPoint(__func__, [&] { Enqueue(stream, [=](const Stream &) { function(data); }); });
-}
+ENTRY_POINT(aclrtLaunchHostFunc, (void *stream, Function function, void *data),
+            Enqueue(stream, [=](const Stream &) { function(data); }))
 
 EXPORT int aclrtSubscribeReport(uint64_t thread, void *stream) {
   return EntryPoint(__func__, [&] {

@@ -123,9 +123,7 @@ EXPORT int aclmdlRICaptureEnd(void *handle, void **model) {
   });
 }
 
-EXPORT int aclmdlRICaptureThreadExchangeMode(int *mode) {
-  return EntryPoint(__func__, [&] { std::swap(*mode, thread_mode); });
-}
+ENTRY_POINT(aclmdlRICaptureThreadExchangeMode, (int *mode), std::swap(*mode, thread_mode))
 
 EXPORT int aclmdlRIExecuteAsync(void *model, void *stream) {
   return EntryPoint(__func__, [&] {
@@ -135,6 +133,4 @@ EXPORT int aclmdlRIExecuteAsync(void *model, void *stream) {
   });
 }
 
-EXPORT int aclmdlRIDestroy(void *model) {
-  return EntryPoint(__func__, [&] { captures.Remove(model); });
-}
+ENTRY_POINT(aclmdlRIDestroy, (void *model), captures.Remove(model))

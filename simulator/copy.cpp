@@ -5,10 +5,8 @@
 
 #include "capture.h"
 #include "device.h"
-#include "faults.h"
 #include "log.h"
 #include "memory.h"
-#include "stream.h"
 
 namespace host_cann {
 namespace {
@@ -48,20 +46,6 @@ void CheckCapacity(size_t capacity, size_t bytes) {
   if (bytes > capacity) throw Refusal{kInvalidParam, Bytes(bytes) + " do not fit into " + Bytes(capacity)};
 }
 
-// A task that is recorded and can fail on demand by the name of its call.
-void EnqueueCopy(void *stream, Launch launch, const std::function<void()> &work) {
-  Enqueue(stream, [launch = std::move(launch), work](const Stream &on) {
-    RunInjectedFault(launch.name);
-    const Timer timer;
-    try {
-      work();
-    } catch (...) {
-      throw Refusal{Caught().code, launch.name + ": " + Caught().why};
-    }
-    if (Logging()) Log(launch, on.device(), on.id(), timer);
-  });
-}
-
 Launch CopyLaunch(size_t bytes, int kind) {
   constexpr const char *kKinds[] = {"host to host", "host to device", "device to host", "device to device", "default"};
   const std::string direction = kind >= 0 && kind <= kDefault ? kKinds[kind] : "unknown";
@@ -98,9 +82,7 @@ EXPORT int aclrtMallocHost(void **address, size_t bytes) {
     if (*address == nullptr) throw Refusal{kOutOfMemory, "no " + Bytes(bytes) + " of host memory"};
   });
 }
-EXPORT int aclrtFreeHost(void *address) {
-  return EntryPoint(__func__, [&] { std::free(address); });
-}
+ENTRY_POINT(aclrtFreeHost, (void *address), std::free(address))
 
 EXPORT int aclrtGetMemInfo(int, size_t *free_bytes, size_t *total_bytes) {
   return EntryPoint(__func__, [&] {
@@ -121,7 +103,9 @@ EXPORT int aclrtMemcpy(void *to, size_t capacity, const void *from, size_t bytes
 EXPORT int aclrtMemcpyAsync(void *to, size_t capacity, const void *from, size_t bytes, int kind, void *stream) {
   return EntryPoint(__func__, [&] {
     CheckCapacity(capacity, bytes);
-    EnqueueCopy(stream, CopyLaunch(bytes, kind), [=] { Move(to, from, bytes, kind); });
+    Enqueue(stream, [=, launch = CopyLaunch(bytes, kind)](const Stream &on) {
+      Run(launch, on, [&] { Move(to, from, bytes, kind); });
+    });
   });
 }
 

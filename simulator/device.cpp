@@ -72,22 +72,12 @@ EXPORT int aclFinalize() {
   return 0;
 }
 
-EXPORT int aclrtGetDeviceCount(uint32_t *count) {
-  return EntryPoint(__func__, [&] { *count = static_cast<uint32_t>(DeviceCount()); });
-}
-EXPORT int aclrtSetDevice(int32_t device) {
-  return EntryPoint(__func__, [&] { SetCurrentDevice(device); });
-}
-EXPORT int aclrtGetDevice(int32_t *device) {
-  return EntryPoint(__func__, [&] { *device = CurrentDevice(); });
-}
-EXPORT int aclrtResetDevice(int32_t device) {
-  return EntryPoint(__func__, [&] { SynchronizeAll(Checked(device)); });
-}
+ENTRY_POINT(aclrtGetDeviceCount, (uint32_t *count), *count = static_cast<uint32_t>(DeviceCount()))
+ENTRY_POINT(aclrtSetDevice, (int32_t device), SetCurrentDevice(device))
+ENTRY_POINT(aclrtGetDevice, (int32_t *device), *device = CurrentDevice())
+ENTRY_POINT(aclrtResetDevice, (int32_t device), SynchronizeAll(Checked(device)))
 
-EXPORT int aclrtGetCurrentContext(void **context) {
-  return EntryPoint(__func__, [&] { *context = &contexts[CurrentDevice()]; });
-}
+ENTRY_POINT(aclrtGetCurrentContext, (void **context), *context = &contexts[CurrentDevice()])
 EXPORT int aclrtSetCurrentContext(void *context) {
   return EntryPoint(__func__, [&] {
     const auto *begin = contexts, *end = contexts + DeviceCount(), *at = static_cast<char *>(context);

@@ -33,9 +33,11 @@ Refusal Caught();  // what the exception that is being handled refuses
 int KeepError(int code, const std::string &text);
 std::string RecentError();  // the last text, which then is forgotten
 
-// The status that this occurrence of a call returns instead of doing its work, or 0. Costs one relaxed load while no
-// fault is asked for.
+// Faults on demand. The status that this occurrence of a call returns instead of doing its work, or 0; and the Refusal of
+// what a call has launched, on the stream's worker, or a hang until the faults are lifted. Each costs one relaxed load while
+// no fault is asked for.
 int InjectedStatus(const char *entry_point);
+void RunInjectedFault(const std::string &entry_point);
 
 template <class Body>
 int EntryPoint(const char *name, const Body &body) {
@@ -50,3 +52,9 @@ int EntryPoint(const char *name, const Body &body) {
 }
 
 }  // namespace host_cann
+
+// An entry point of few statements.
+#define ENTRY_POINT(name, parameters, ...)                     \
+  EXPORT int name parameters {                                 \
+    return host_cann::EntryPoint(#name, [&] { __VA_ARGS__; }); \
+  }

@@ -88,9 +88,7 @@ EXPORT int aclrtCreateEvent(void **event) { return Create(__func__, event); }
 EXPORT int aclrtCreateEventWithFlag(void **event, uint32_t) { return Create(__func__, event); }
 EXPORT int aclrtCreateEventExWithFlag(void **event, uint32_t) { return Create(__func__, event); }
 
-EXPORT int aclrtDestroyEvent(void *event) {
-  return EntryPoint(__func__, [&] { events.Remove(event); });
-}
+ENTRY_POINT(aclrtDestroyEvent, (void *event), events.Remove(event))
 
 EXPORT int aclrtRecordEvent(void *handle, void *stream_handle) {
   return EntryPoint(__func__, [&] {
@@ -132,19 +130,15 @@ EXPORT int aclrtSynchronizeEvent(void *event) {
 }
 
 // The waiting stream's order already holds; there is nothing to take back.
-EXPORT int aclrtResetEvent(void *event, void *) {
-  return EntryPoint(__func__, [&] { events.Get(event); });
-}
+ENTRY_POINT(aclrtResetEvent, (void *event, void *), events.Get(event))
 
-EXPORT int aclrtQueryEventStatus(void *event, int *status) {
-  // ACL_EVENT_RECORDED_STATUS_COMPLETE, _NOT_READY
-  return EntryPoint(__func__, [&] { *status = UncapturedState("aclrtQueryEventStatus", event).complete() ? 1 : 0; });
-}
+// ACL_EVENT_RECORDED_STATUS_COMPLETE, _NOT_READY
+ENTRY_POINT(aclrtQueryEventStatus, (void *event, int *status),
+            *status = UncapturedState("aclrtQueryEventStatus", event).complete() ? 1 : 0)
 
-EXPORT int aclrtQueryEventWaitStatus(void *event, int *status) {
-  // ACL_EVENT_WAIT_STATUS_COMPLETE, _NOT_READY
-  return EntryPoint(__func__, [&] { *status = events.Get(event)->state().complete() ? 0 : 1; });
-}
+// ACL_EVENT_WAIT_STATUS_COMPLETE, _NOT_READY
+ENTRY_POINT(aclrtQueryEventWaitStatus, (void *event, int *status),
+            *status = events.Get(event)->state().complete() ? 0 : 1)
 
 EXPORT int aclrtEventElapsedTime(float *ms, void *start, void *end) {
   return EntryPoint(__func__, [&] {

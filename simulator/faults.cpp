@@ -1,5 +1,4 @@
-#include "faults.h"
-
+// Faults on demand: a named call fails, or what it launches fails or hangs, from its n-th occurrence on demand.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -14,6 +13,8 @@
 
 namespace host_cann {
 namespace {
+
+enum class Fault { kCall = 0, kRun = 1, kHang = 2 };
 
 struct Wanted {
   std::string entry_point;

@@ -6,7 +6,6 @@
 #include "node_types.h"
 #include "plan.h"
 #include "registry.h"
-#include "stream.h"
 
 using host_cann::Enqueue;
 using host_cann::Invalid;
@@ -171,7 +170,7 @@ Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream, const std::ve
     };
     const auto plan = std::make_shared<host_cann::Plan>(MakePlan(graph->model, feeds, place));
     Enqueue(stream, [plan](const host_cann::Stream &on) {
-      for (const auto &call : plan->calls) call.Execute(on.device(), on.id());
+      for (const auto &call : plan->calls) call.Execute(on);
     });
   });
 }

@@ -13,6 +13,11 @@ std::atomic<bool> logging{false};
 std::mutex mutex;
 auto &lines = *new std::string;  // never destroyed: workers may still write
 
+double Now() {  // microseconds of one clock for the process
+  using Clock = std::chrono::steady_clock;
+  return std::chrono::duration<double, std::micro>(Clock::now().time_since_epoch()).count();
+}
+
 template <class... Values>
 std::string Print(const char *format, Values... values) {
   char text[48];
@@ -75,18 +80,20 @@ std::string Values(const Launch &launch) {
 
 }  // namespace
 
-bool Logging() { return logging.load(std::memory_order_relaxed); }
-
-double Timer::Now() {
-  using Clock = std::chrono::steady_clock;
-  return std::chrono::duration<double, std::micro>(Clock::now().time_since_epoch()).count();
-}
-
-void Log(const Launch &launch, int device, uint64_t stream, const Timer &timer) {
+void Run(const Launch &launch, const Stream &on, const std::function<void()> &work) {
+  RunInjectedFault(launch.name);
+  const double start = Now();
+  try {
+    work();
+  } catch (...) {
+    const auto [code, why] = Caught();
+    throw Refusal{code, launch.name + ": " + why};
+  }
+  if (!logging.load(std::memory_order_relaxed)) return;
   Object line;
   line.Add("kind", Json(std::string(launch.kind))).Add("name", Json(launch.name));
-  line.Add("device", std::to_string(device)).Add("stream", std::to_string(stream));
-  line.Add("start", Print("%.3f", timer.start())).Add("duration", Print("%.3f", timer.elapsed()));
+  line.Add("device", std::to_string(on.device())).Add("stream", std::to_string(on.id()));
+  line.Add("start", Print("%.3f", start)).Add("duration", Print("%.3f", Now() - start));
   line.Add("inputs", Tensors(launch.inputs)).Add("outputs", Tensors(launch.outputs));
   line.Add("attributes", Values(launch));
   const std::lock_guard<std::mutex> lock(mutex);

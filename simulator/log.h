@@ -1,26 +1,15 @@
-// What ran on the devices, for tests and for the curious: one JSON object per launch.
+// Launches: everything that runs on a stream under a name of its own can fail or hang on demand, and is written down for
+// tests and for the curious, as one JSON object.
 #pragma once
 
-#include <cstdint>
-#include <string>
+#include <functional>
 
 #include "call.h"
+#include "stream.h"
 
 namespace host_cann {
 
-class Timer {  // of one launch, in microseconds of one clock for the process
- public:
-  double start() const { return start_; }
-  double elapsed() const { return Now() - start_; }
-
- private:
-  static double Now();
-  double start_ = Now();
-};
-
-bool Logging();  // false costs one relaxed load per launch
-
-// Called on the stream's worker, in the order of execution.
-void Log(const Launch &launch, int device, uint64_t stream, const Timer &timer);
+// On the stream's worker; what `work` refuses is said with the launch's name.
+void Run(const Launch &launch, const Stream &on, const std::function<void()> &work);
 
 }  // namespace host_cann

@@ -103,50 +103,51 @@ void BroadcastTo(Call &call) {
   call.work = CopyFirst;
 }
 
+// The dimension is an attribute, or the input behind the parts. torch lets an empty tensor of one dimension pass.
+void Concat(Call &call) {
+  const bool last = call.inputs.back().name == "concat_dim";
+  std::vector<size_t> parts;  // their places
+  for (size_t i = 0; i + (last ? 1 : 0) < call.inputs.size(); ++i) {
+    if (call.In(i).sizes != std::vector<int64_t>{0}) parts.push_back(i);
+  }
+  auto sizes = call.In(parts.empty() ? 0 : parts[0]).sizes;
+  const auto dim = static_cast<size_t>(Dimension(call.Integer("concat_dim"), sizes.size()));
+  int64_t length = 0;
+  for (const auto i : parts) {
+    auto other = call.In(i).sizes;
+    if (other.size() != sizes.size() || other.empty()) Invalid("the inputs differ in their number of dimensions");
+    length += std::exchange(other[dim], sizes[dim]);
+    if (other != sizes) Invalid(Sizes(call.In(i).sizes) + " and " + Sizes(sizes) + " differ outside of concat_dim");
+  }
+  if (!parts.empty()) sizes[dim] = length;
+  call.Out(call.In(0).dtype, sizes);
+  call.work = [parts, dim](const Views &in, Views &out) {
+    View slice = out[0];
+    for (const auto i : parts) {
+      slice.sizes[dim] = in[i].sizes[dim];
+      Copy(in[i], slice);
+      slice.data += slice.sizes[dim] * slice.strides[dim] * ElementSize(slice.dtype);
+    }
+  };
+}
+
 // Tensors of one shape as the slices of one new dimension.
 void Pack(Call &call) {
   auto sizes = call.In(0).sizes;
-  const int64_t axis = Dimension(call.Integer("axis"), sizes.size() + 1);
+  const auto axis = static_cast<size_t>(Dimension(call.Integer("axis"), sizes.size() + 1));
   for (const auto &input : call.inputs) {
     if (input.view.sizes != sizes || input.view.dtype != call.In(0).dtype)
       Invalid("the inputs differ in shape or dtype: " + Described(call.In(0)) + " and " + Described(input.view));
   }
-  sizes.insert(sizes.begin() + axis, static_cast<int64_t>(call.inputs.size()));
+  sizes.insert(sizes.begin() + static_cast<int64_t>(axis), static_cast<int64_t>(call.inputs.size()));
   call.Out(call.In(0).dtype, sizes);
-  call.work = [axis](Views parts, Views &out) {
-    for (auto &part : parts) {
-      part.sizes.insert(part.sizes.begin() + axis, 1);
-      part.strides.insert(part.strides.begin() + axis, 0);
+  call.work = [axis](const Views &in, Views &out) {
+    View slice = Without(out[0], axis, 1);
+    for (const auto &part : in) {
+      Copy(part, slice);
+      slice.data += out[0].strides[axis] * ElementSize(slice.dtype);
     }
-    Concatenate(parts, axis, out[0]);
   };
-}
-
-// The dimension is an attribute, or the input behind the parts. torch lets an empty tensor of one dimension pass.
-void Concat(Call &call) {
-  const bool last = call.inputs.back().name == "concat_dim";
-  const auto parts = [last](const Views &in) {
-    Views kept(in.begin(), in.end() - (last ? 1 : 0));
-    const auto empty = [](const View &part) { return part.sizes == std::vector<int64_t>{0}; };
-    kept.erase(std::remove_if(kept.begin(), kept.end(), empty), kept.end());
-    return kept;
-  };
-  Views given;
-  for (const auto &input : call.inputs) given.push_back(input.view);
-  const auto described = parts(given);
-  auto sizes = described.empty() ? std::vector<int64_t>{0} : described[0].sizes;
-  const int64_t dim = Dimension(call.Integer("concat_dim"), sizes.size());
-  const auto at = static_cast<size_t>(dim);
-  if (!described.empty()) sizes.at(at) = 0;
-  for (const auto &part : described) {
-    auto other = part.sizes;
-    if (other.size() != sizes.size()) Invalid("the inputs differ in their number of dimensions");
-    other[at] = sizes[at];
-    if (other != sizes) Invalid("the inputs differ outside of the dimension " + std::to_string(dim));
-    sizes[at] += part.sizes[at];
-  }
-  call.Out(call.In(0).dtype, sizes);
-  call.work = [parts, dim](const Views &in, Views &out) { Concatenate(parts(in), dim, out[0]); };
 }
 
 // Begin, end and step of each leading dimension; bit d of a mask says that dimension d begins or ends where x does, or

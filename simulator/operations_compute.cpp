@@ -3,7 +3,7 @@
 #include <cmath>
 #include <random>
 
-#include "linear.h"
+#include "indexing.h"
 #include "operations.h"
 
 namespace host_cann::operations {
@@ -16,6 +16,34 @@ View Transposed(View matrix, bool transpose) {
     std::swap(matrix.strides[rank - 2], matrix.strides[rank - 1]);
   }
   return matrix;
+}
+
+// alpha * a [..., m, k] x b [..., k, n] + beta * bias (or none), batches and bias broadcast; accumulated in float32 and
+// rounded once.
+void MatMul(const View &a, const View &b, const View &bias, double alpha, double beta, const View &out) {
+  const int64_t rows = a.sizes[a.sizes.size() - 2], inner = a.sizes.back(), columns = b.sizes.back();
+  const auto batched = [&out](int64_t height, int64_t width) {
+    auto sizes = out.sizes;
+    sizes[sizes.size() - 2] = height;
+    sizes.back() = width;
+    return sizes;
+  };
+  const auto left = Values<float>(a, batched(rows, inner)), right = Values<float>(b, batched(inner, columns));
+  std::vector<float> product(static_cast<size_t>(out.count()), 0.0F);
+  const float *factors = left.data();
+  for (int64_t i = 0; i < out.count() / std::max<int64_t>(columns, 1); ++i) {
+    float *sum = product.data() + i * columns;
+    const float *row = right.data() + i / rows * inner * columns;
+    for (int64_t j = 0; j < inner; ++j, ++factors, row += columns) {
+      for (int64_t n = 0; n < columns; ++n) sum[n] += *factors * row[n];
+    }
+  }
+  if (bias.given()) {
+    const auto added = Values<float>(bias, out.sizes);
+    for (size_t i = 0; i < product.size(); ++i)
+      product[i] = static_cast<float>(alpha * product[i] + (beta == 0 ? 0 : beta * added[i]));
+  }
+  Copy(Over(product, out.sizes), out);
 }
 
 std::vector<int64_t> Batches(const View &matrices) { return {matrices.sizes.begin(), matrices.sizes.end() - 2}; }
@@ -85,13 +113,29 @@ void IsClose(Call &call) {
   };
 }
 
+// exp(x - maximum) / sum along one dimension, in float32 or float64.
 void SoftmaxAlong(Call &call) {
   const View &x = call.In(0);
   const auto axes = call.Integers("axes");
   if (axes.size() > 1) Invalid("axes " + Sizes(axes) + " is not one dimension");
   const int64_t dim = Dimension(axes.empty() ? -1 : axes[0], x.sizes.size());
   call.Out(call.Integer("half_to_float") != 0 ? DType::kFloat : x.dtype, x.sizes);
-  call.work = [dim](const Views &in, Views &out) { Softmax(in[0], dim, out[0]); };
+  call.work = [dim](const Views &in, Views &out) {
+    const View rows = RowsAlong(in[0], dim);
+    const auto length = rows.sizes.back();
+    WithArithmetic(ArithmeticOf(out[0].dtype), [&](auto zero) {
+      using T = decltype(zero);
+      auto values = Values<T>(rows);
+      for (auto row = values.begin(); row != values.end(); row += length) {
+        const T maximum = *std::max_element(row, row + length);
+        double total = 0;
+        for (auto value = row; value != row + length; ++value)
+          total += *value = static_cast<T>(std::exp(*value - maximum));
+        for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
+      }
+      Copy(Over(values, rows.sizes), RowsAlong(out[0], dim));
+    });
+  };
 }
 
 // alpha * x1 x2 + beta * bias, each x transposed if an attribute says so.
@@ -116,31 +160,6 @@ void MatrixProduct(Call &call) {
 void AddMatrices(Call &call) {
   std::rotate(call.inputs.begin(), call.inputs.begin() + 1, call.inputs.begin() + 3);
   MatrixProduct(call);
-}
-
-void MoeGatingTopK(Call &call) {
-  const View &x = call.In(0), bias = call.Has(1) ? call.In(1) : View{};
-  if (x.dtype != DType::kFloat && x.dtype != DType::kHalf && x.dtype != DType::kBFloat16)
-    Invalid(std::string("x is ") + DTypeName(x.dtype));
-  if (bias.given() && bias.dtype != x.dtype)
-    Invalid(std::string("bias is ") + DTypeName(bias.dtype) + ", x's dtype is " + DTypeName(x.dtype));
-  const Gating gating{call.Integer("k"),
-                      call.Integer("k_group", 1),
-                      call.Integer("group_count", 1),
-                      call.Integer("group_select_mode"),
-                      call.Integer("renorm"),
-                      call.Integer("norm_type"),
-                      call.Integer("out_flag") != 0,
-                      static_cast<float>(call.Real("routed_scaling_factor", 1)),
-                      static_cast<float>(call.Real("eps", 1e-20F))};
-  const auto refusal = GatingRefusal(gating, x, bias);
-  if (!refusal.empty()) Invalid(refusal, kBadTiling);
-  call.OutExactly(x.dtype, {x.sizes[0], gating.k});
-  call.OutExactly(DType::kInt32, {x.sizes[0], gating.k});
-  call.OutExactly(DType::kFloat, x.sizes);
-  call.work = [gating](const Views &in, Views &out) {
-    GatingTopK(gating, in[0], Optional(in, 1), out[0], out[1], out[2]);
-  };
 }
 
 void FillInto(Call &call) {

@@ -154,9 +154,7 @@ EXPORT int aclrtCreateStreamWithConfig(void **stream, uint32_t, uint32_t) {
   return Create("aclrtCreateStream", stream);
 }
 
-EXPORT int aclrtDestroyStream(void *stream) {
-  return EntryPoint(__func__, [&] { streams.Remove(stream); });
-}
+ENTRY_POINT(aclrtDestroyStream, (void *stream), streams.Remove(stream))
 EXPORT int aclrtDestroyStreamForce(void *stream) { return aclrtDestroyStream(stream); }
 
 EXPORT int aclrtSynchronizeStream(void *stream) { return SynchronizeStream(stream, -1); }
@@ -164,11 +162,8 @@ EXPORT int aclrtSynchronizeStreamWithTimeout(void *stream, int32_t ms) { return 
 EXPORT int aclrtSynchronizeDevice() { return SynchronizeDevice(-1); }
 EXPORT int aclrtSynchronizeDeviceWithTimeout(int32_t ms) { return SynchronizeDevice(ms); }
 
-EXPORT int aclrtStreamQuery(void *stream, int *status) {
-  // ACL_STREAM_STATUS_COMPLETE, _NOT_READY
-  return EntryPoint(__func__, [&] { *status = UncapturedStream("aclrtStreamQuery", stream)->Idle() ? 0 : 1; });
-}
+// ACL_STREAM_STATUS_COMPLETE, _NOT_READY
+ENTRY_POINT(aclrtStreamQuery, (void *stream, int *status),
+            *status = UncapturedStream("aclrtStreamQuery", stream)->Idle() ? 0 : 1)
 
-EXPORT int aclrtStreamGetId(void *stream, int32_t *id) {
-  return EntryPoint(__func__, [&] { *id = static_cast<int32_t>(StreamOf(stream)->id()); });
-}
+ENTRY_POINT(aclrtStreamGetId, (void *stream, int32_t *id), *id = static_cast<int32_t>(StreamOf(stream)->id()))

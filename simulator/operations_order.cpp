@@ -1,11 +1,41 @@
-// Operations that choose and order elements.
+// Operations that order elements, and that find those which are not zero.
 #include <algorithm>
+#include <numeric>
 
 #include "indexing.h"
 #include "operations.h"
 
 namespace host_cann::operations {
 namespace {
+
+// The first of x's elements along dim in descending (largest) or ascending order, equal ones by index; NaN is largest.
+void TopK(const View &x, int64_t dim, bool largest, const View &values, const View &indices) {
+  const View rows = RowsAlong(x, dim), kept = RowsAlong(values, dim), places = RowsAlong(indices, dim);
+  const auto length = static_cast<size_t>(rows.sizes.back()), k = static_cast<size_t>(kept.sizes.back());
+  WithArithmetic(ArithmeticOf(x.dtype), [&](auto zero) {
+    using T = decltype(zero);
+    const auto all = Values<T>(rows);
+    std::vector<T> best;
+    std::vector<int64_t> chosen, order(length);
+    for (size_t row = 0; row * length < all.size(); ++row) {
+      const T *at = all.data() + row * length;
+      const auto before = [at, largest](int64_t a, int64_t b) {
+        const T left = at[largest ? a : b], right = at[largest ? b : a];
+        const bool ordered = left > right || (left != left && right == right);
+        const bool reversed = right > left || (right != right && left == left);
+        return ordered || (!reversed && a < b);
+      };
+      std::iota(order.begin(), order.end(), 0);
+      std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(k), order.end(), before);
+      for (size_t i = 0; i < k; ++i) {
+        best.push_back(at[order[i]]);
+        chosen.push_back(order[i]);
+      }
+    }
+    Copy(Over(best, kept.sizes), kept);
+    Copy(Over(chosen, places.sizes), places);
+  });
+}
 
 // `result` with dimension dim, which may have disappeared, of one element.
 View Kept(const View &result, const View &x, int64_t dim) {
@@ -26,28 +56,6 @@ void Order(Call &call, int64_t dim, int64_t k, bool largest) {
   call.work = [dim, largest](const Views &in, Views &out) { TopK(in[0], dim, largest, out[0], out[1]); };
 }
 
-// Undefined indices, which are empty tensors of one dimension, leave their dimension whole.
-Indexing IndexingOf(const View &x, const Views &indices) {
-  Indexing indexing;
-  if (indices.size() > x.sizes.size())
-    Invalid(std::to_string(indices.size()) + " indices are more than the dimensions of " + Sizes(x.sizes));
-  for (size_t d = 0; d < indices.size(); ++d) {
-    const bool whole = indices[d].sizes == std::vector<int64_t>{0} && x.sizes[d] != 0;
-    if (!whole) indexing.Add(d, indices[d]);
-  }
-  return indexing;
-}
-
-Views ViewsOf(const std::vector<Operand> &operands) {
-  Views views;
-  for (const auto &operand : operands) views.push_back(operand.view);
-  return views;
-}
-
-Views Middle(const Views &views, size_t before, size_t behind) {
-  return {views.begin() + static_cast<int64_t>(before), views.end() - static_cast<int64_t>(behind)};
-}
-
 }  // namespace
 
 void TopKAlong(Call &call) { Order(call, call.Integer("dim", -1), call.Integer("k"), call.Integer("largest", 1) != 0); }
@@ -65,73 +73,6 @@ void Extreme(Call &call, bool largest, int values, int indices) {
     std::vector<double> unwanted(static_cast<size_t>(out[0].count()));
     const View best = values < 0 ? Over(unwanted, out[0].sizes) : out[static_cast<size_t>(values)];
     TopK(in[0], dim, largest, Kept(best, in[0], dim), Kept(out[static_cast<size_t>(indices)], in[0], dim));
-  };
-}
-
-void GatherAlong(Call &call) {
-  const View &x = call.In(0), &index = call.In(1);
-  const int64_t dim = Dimension(call.Integer("dim"), x.sizes.size());
-  if (x.sizes.size() != index.sizes.size())
-    Invalid("index " + Sizes(index.sizes) + " does not have the dimensions of " + Sizes(x.sizes));
-  call.Out(x.dtype, index.sizes);
-  call.work = [dim](const Views &in, Views &out) { Gather(in[0], dim, in[1], out[0]); };
-}
-
-void ScatterAlong(Call &call) {
-  const auto reduction = call.Text("reduction", "none");
-  if (reduction != "none" && reduction != "add") Invalid("reduction " + reduction + " is not implemented");
-  const int64_t dim = Dimension(call.Integer("axis"), call.In(0).sizes.size());
-  call.Out(call.In(0).dtype, call.In(0).sizes);
-  call.work = [dim, add = reduction == "add"](const Views &in, Views &out) {
-    if (in[0].data != out[0].data) Copy(in[0], out[0]);
-    Scatter(out[0], dim, in[1], in[2], add);
-  };
-}
-
-// The slices of x along `axis`.
-void Take(Call &call) {
-  const auto dim = static_cast<size_t>(Dimension(call.Integer("axis"), call.In(0).sizes.size()));
-  Indexing described;
-  described.Add(dim, call.In(1));
-  call.Out(call.In(0).dtype, described.Sizes(call.In(0)));
-  call.work = [dim](const Views &in, Views &out) {
-    Indexing indexing;
-    indexing.Add(dim, in[1]);
-    indexing.Each(in[0], out[0], Copy);
-  };
-}
-
-// x[indices].
-void Index(Call &call) {
-  const View &x = call.In(0);
-  call.Out(x.dtype, IndexingOf(x, Middle(ViewsOf(call.inputs), 1, 0)).Sizes(x));
-  call.work = [](const Views &in, Views &out) { IndexingOf(in[0], Middle(in, 1, 0)).Each(in[0], out[0], Copy); };
-}
-
-// x[indices] = values, or += values.
-void IndexPut(Call &call) {
-  call.Out(call.In(0).dtype, call.In(0).sizes);
-  IndexingOf(call.In(0), Middle(ViewsOf(call.inputs), 1, 1));
-  call.work = [accumulate = call.Integer("accumulate") != 0](const Views &in, Views &out) {
-    const auto indexing = IndexingOf(in[0], Middle(in, 1, 1));
-    const auto sizes = indexing.Sizes(in[0]);
-    const auto values = Values<double>(in.back(), sizes);
-    indexing.Each(out[0], Over(values, sizes), [accumulate](const View &slice, const View &value) {
-      accumulate ? Combine<Add>(slice, value, slice) : Copy(value, slice);
-    });
-  };
-}
-
-void Where(Call &call) {
-  const View &a = call.In(1), &b = call.In(2);
-  call.Out(a.dtype, BroadcastSizes(call.In(0).sizes, BroadcastSizes(a.sizes, b.sizes)));
-  call.work = [](const Views &in, Views &out) { Select(in[0], in[1], in[2], out[0]); };
-}
-
-void MaskedFill(Call &call) {
-  call.Out(call.In(0).dtype, BroadcastSizes(call.In(0).sizes, call.In(1).sizes));
-  call.work = [](const Views &in, Views &out) {
-    Select(in[1], Contiguous(in[2].data, in[2].dtype, {}), in[0], out[0]);
   };
 }
 
