@@ -42,13 +42,15 @@ void Fill(void *address, int value, size_t bytes) {
   std::memset(target, value, bytes);
 }
 
-void CheckCapacity(size_t capacity, size_t bytes) {
+void CheckCapacity(size_t capacity, size_t bytes, int kind = kDefault) {
   if (bytes > capacity) throw Refusal{kInvalidParam, Bytes(bytes) + " do not fit into " + Bytes(capacity)};
+  if (kind < kHostToHost || kind > kDefault)
+    throw Refusal{kInvalidParam, "kind must be 0 to 4, got " + std::to_string(kind)};
 }
 
 Launch CopyLaunch(size_t bytes, int kind) {
   constexpr const char *kKinds[] = {"host to host", "host to device", "device to host", "device to device", "default"};
-  const std::string direction = kind >= 0 && kind <= kDefault ? kKinds[kind] : "unknown";
+  const std::string direction = kKinds[kind];
   return {"copy", "aclrtMemcpyAsync", {}, {}, {{"bytes", static_cast<int64_t>(bytes)}, {"direction", direction}}};
 }
 
@@ -78,7 +80,7 @@ EXPORT int aclrtFree(void *address) {
 
 EXPORT int aclrtMallocHost(void **address, size_t bytes) {
   return EntryPoint(__func__, [&] {
-    *address = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    *address = bytes > SIZE_MAX - 64 ? nullptr : std::aligned_alloc(64, bytes / 64 * 64 + 64);
     if (*address == nullptr) throw Refusal{kOutOfMemory, "no " + Bytes(bytes) + " of host memory"};
   });
 }
@@ -94,7 +96,7 @@ EXPORT int aclrtGetMemInfo(int, size_t *free_bytes, size_t *total_bytes) {
 
 EXPORT int aclrtMemcpy(void *to, size_t capacity, const void *from, size_t bytes, int kind) {
   return EntryPoint(__func__, [&] {
-    CheckCapacity(capacity, bytes);
+    CheckCapacity(capacity, bytes, kind);
     ForbidWhileCapturing("aclrtMemcpy");
     Move(to, from, bytes, kind);
   });
@@ -102,7 +104,7 @@ EXPORT int aclrtMemcpy(void *to, size_t capacity, const void *from, size_t bytes
 
 EXPORT int aclrtMemcpyAsync(void *to, size_t capacity, const void *from, size_t bytes, int kind, void *stream) {
   return EntryPoint(__func__, [&] {
-    CheckCapacity(capacity, bytes);
+    CheckCapacity(capacity, bytes, kind);
     Enqueue(stream, [=, launch = CopyLaunch(bytes, kind)](const Stream &on) {
       Run(launch, on, [&] { Move(to, from, bytes, kind); });
     });

@@ -82,9 +82,16 @@ void Combine(const View &a, const View &b, const View &y, double scale = 1) {
   });
 }
 
+// a / b rounded down or towards zero: exact between integers, where a division by 0 gives 0.
 template <class T>
-double Quotient(T a, T b) {
-  return static_cast<double>(a) / static_cast<double>(b);
+auto Quotient(T a, T b, bool down) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0 || b == -1) return b * a;
+    return a / b - (down && a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
+  } else {
+    const double quotient = static_cast<double>(a) / static_cast<double>(b);
+    return down ? std::floor(quotient) : std::trunc(quotient);
+  }
 }
 
 #define FUNCTION(name, parameters, expression) \
@@ -98,10 +105,10 @@ FUNCTION(Add, (T a, T b), a + b)
 FUNCTION(Sub, (T a, T b), a - b)
 FUNCTION(Mul, (T a, T b), a *b)
 FUNCTION(Div, (T a, T b), std::is_integral_v<T> &&b == 0 ? T{0} : a / b)
-FUNCTION(FloorDiv, (T a, T b), std::floor(Quotient(a, b)))
-FUNCTION(TruncDiv, (T a, T b), std::trunc(Quotient(a, b)))
-FUNCTION(Mod, (T a, T b), static_cast<double>(a) - static_cast<double>(b) * std::trunc(Quotient(a, b)))
-FUNCTION(Remainder, (T a, T b), static_cast<double>(a) - static_cast<double>(b) * std::floor(Quotient(a, b)))
+FUNCTION(FloorDiv, (T a, T b), Quotient(a, b, true))
+FUNCTION(TruncDiv, (T a, T b), Quotient(a, b, false))
+FUNCTION(Mod, (T a, T b), a - b * Quotient(a, b, false))
+FUNCTION(Remainder, (T a, T b), a - b * Quotient(a, b, true))
 FUNCTION(Pow, (T a, T b), std::pow(a, b))
 FUNCTION(Maximum, (T a, T b), a != a ? a : std::max(a, b))
 FUNCTION(Minimum, (T a, T b), a != a ? a : std::min(a, b))

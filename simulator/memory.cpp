@@ -99,9 +99,9 @@ void ExplainFault(int number, siginfo_t *info, void *) {
 void *DeviceMalloc(int device, size_t bytes) {
   auto &arena = ArenaOf(device);
   const std::lock_guard<std::mutex> lock(arena.mutex);
+  if (arena.device == nullptr || arena.host == nullptr || bytes == 0 || bytes > arena.bytes) return nullptr;
   const size_t length = Padded(bytes);
   size_t offset = 0;
-  if (arena.device == nullptr || arena.host == nullptr || bytes == 0 || length > arena.bytes) return nullptr;
   if (!FindGap(arena, length, &offset)) return nullptr;
   std::memset(arena.host + offset, kFresh, length);
   ForgetFreed(&arena, offset, offset + length);
@@ -142,7 +142,8 @@ uint8_t *Map(const void *address, size_t bytes) {
   const std::lock_guard<std::mutex> lock(arena.mutex);
   const auto entry = Before(arena.live, offset);
   if (entry == arena.live.end()) return nullptr;
-  return offset + bytes <= entry->first + entry->second ? arena.host + offset : nullptr;
+  const size_t into = offset - entry->first;
+  return into <= entry->second && bytes <= entry->second - into ? arena.host + offset : nullptr;
 }
 
 std::string Explain(const void *address, size_t bytes) {

@@ -93,7 +93,9 @@ void Clamp(Call &call) {
 void AllEqual(Call &call) {
   call.Out(DType::kBool, {1});
   call.work = [](const Views &in, Views &out) {
-    const bool same = in[0].sizes == in[1].sizes && Values<double>(in[0]) == Values<double>(in[1]);
+    bool same = in[0].sizes == in[1].sizes;
+    WithArithmetic(std::min(ArithmeticOf(in[0].dtype), ArithmeticOf(in[1].dtype)),
+                   [&](auto zero) { same = same && Values<decltype(zero)>(in[0]) == Values<decltype(zero)>(in[1]); });
     Copy(Over(std::vector<int64_t>{same}, {}), out[0]);
   };
 }

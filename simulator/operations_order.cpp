@@ -82,13 +82,15 @@ void MaskedSelect(Call &call) {
   call.Out(call.In(0).dtype, {Count(sizes)});
   call.work = [sizes](const Views &in, Views &out) {
     const auto chosen = Values<int64_t>(in[1], sizes);
-    const auto values = Values<double>(in[0], sizes);
-    std::vector<double> kept;
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (chosen[i] != 0) kept.push_back(values[i]);
-    }
-    out[0] = Contiguous(out[0].data, out[0].dtype, {static_cast<int64_t>(kept.size())});
-    Copy(Over(kept, out[0].sizes), out[0]);
+    WithArithmetic(ArithmeticOf(in[0].dtype), [&](auto zero) {
+      const auto values = Values<decltype(zero)>(in[0], sizes);
+      std::vector<decltype(zero)> kept;
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (chosen[i] != 0) kept.push_back(values[i]);
+      }
+      out[0] = Contiguous(out[0].data, out[0].dtype, {static_cast<int64_t>(kept.size())});
+      Copy(Over(kept, out[0].sizes), out[0]);
+    });
   };
 }
 

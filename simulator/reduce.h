@@ -11,20 +11,27 @@
 
 namespace host_cann {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+template <class T>
+constexpr T kLargest =
+    std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
 
-#define REDUCTION(name, start, expression)                      \
-  struct name {                                                 \
-    static constexpr double kStart = start;                     \
-    static double of(double a, double b) { return expression; } \
+// A function of two numbers of type T, and the number that it starts with.
+#define REDUCTION(name, start, expression) \
+  struct name {                            \
+    template <class T>                     \
+    static constexpr T kStart = start;     \
+    template <class T>                     \
+    static T of(T a, T b) {                \
+      return expression;                   \
+    }                                      \
   };
 REDUCTION(Sum, 0, a + b)
 REDUCTION(Mean, 0, a + b)
 REDUCTION(Prod, 1, a *b)
 REDUCTION(All, 1, a != 0 && b != 0 ? 1 : 0)
 REDUCTION(Any, 0, a != 0 || b != 0 ? 1 : 0)
-REDUCTION(Max, -kInfinity, a != a || a > b ? a : b)
-REDUCTION(Min, kInfinity, a != a || a < b ? a : b)
+REDUCTION(Max, -kLargest<T>, a != a || a > b ? a : b)
+REDUCTION(Min, kLargest<T>, a != a || a < b ? a : b)
 #undef REDUCTION
 
 // A dimension of `rank`, counted from the end if it is negative, or a Refusal. A number has one dimension, of one element.
@@ -34,7 +41,8 @@ int64_t Dimension(int64_t dim, size_t rank);
 std::vector<bool> ReducedDimensions(size_t rank, const std::vector<int64_t> &axes);
 std::vector<int64_t> ReducedSizes(const std::vector<int64_t> &sizes, const std::vector<bool> &reduced, bool keep);
 
-// In double, rounded once: what a device's own order of additions gives differs in the last bits.
+// Exact between integers, otherwise in double and rounded once: what a device's own order of additions gives differs in the
+// last bits.
 template <class Function>
 void Reduce(const View &x, const std::vector<bool> &reduced, const View &y) {
   View rows{x.data, x.dtype, {}, {}};  // the elements of a result one behind the other
@@ -45,14 +53,19 @@ void Reduce(const View &x, const std::vector<bool> &reduced, const View &y) {
       rows.strides.push_back(x.strides[d]);
     }
   }
-  const auto values = Values<double>(rows);
-  std::vector<double> results(static_cast<size_t>(y.count()), Function::kStart);
-  const size_t length = results.empty() ? 0 : values.size() / results.size();
-  for (size_t i = 0; i < values.size(); ++i) results[i / length] = Function::of(results[i / length], values[i]);
-  if (std::is_same_v<Function, Mean>) {
-    for (auto &result : results) result /= static_cast<double>(length);
-  }
-  Copy(Over(results, y.sizes), y);
+  const bool mean = std::is_same_v<Function, Mean>;
+  const bool exact = !mean && ArithmeticOf(ArithmeticOf(x.dtype), y) == Arithmetic::kInteger;
+  WithArithmetic(exact ? Arithmetic::kInteger : Arithmetic::kDouble, [&](auto zero) {
+    using T = decltype(zero);
+    const auto values = Values<T>(rows);
+    std::vector<T> results(static_cast<size_t>(y.count()), Function::template kStart<T>);
+    const size_t length = results.empty() ? 0 : values.size() / results.size();
+    for (size_t i = 0; i < values.size(); ++i) results[i / length] = Function::of(results[i / length], values[i]);
+    if (mean) {
+      for (auto &result : results) result = static_cast<T>(static_cast<double>(result) / static_cast<double>(length));
+    }
+    Copy(Over(results, y.sizes), y);
+  });
 }
 
 }  // namespace host_cann
