@@ -14,6 +14,12 @@ enum Status { kNone = 0, kActive = 1, kInvalidated = 2 };
 thread_local int thread_mode = kGlobal;
 auto &captures = *new Registry<void *, Capture>(kInvalidParam, "not a captured graph");
 
+std::shared_ptr<Capture> Captured(void *model) {
+  auto capture = captures.Get(model);
+  if (capture->active()) throw Refusal{kInvalidParam, "the graph is still being captured"};
+  return capture;
+}
+
 }  // namespace
 
 void Capture::Join(const std::shared_ptr<Stream> &stream) {
@@ -102,14 +108,14 @@ EXPORT int aclmdlRICaptureBegin(void *handle, int mode) {
 EXPORT int aclmdlRICaptureGetInfo(void *handle, int *status, void **model) {
   return EntryPoint(__func__, [&] {
     const auto capture = StreamOf(handle)->capture();
-    *status = capture == nullptr ? kNone : capture->valid() ? kActive : kInvalidated;
+    Place(status) = capture == nullptr ? kNone : capture->valid() ? kActive : kInvalidated;
     if (model != nullptr) *model = capture.get();
   });
 }
 
 EXPORT int aclmdlRICaptureEnd(void *handle, void **model) {
-  *model = nullptr;
   return EntryPoint(__func__, [&] {
+    Place(model) = nullptr;
     const auto stream = StreamOf(handle);
     const auto capture = stream->capture();
     if (capture == nullptr) throw Refusal{kStreamNotCaptured, "the stream is not being captured"};
@@ -123,14 +129,16 @@ EXPORT int aclmdlRICaptureEnd(void *handle, void **model) {
   });
 }
 
-ENTRY_POINT(aclmdlRICaptureThreadExchangeMode, (int *mode), std::swap(*mode, thread_mode))
+ENTRY_POINT(aclmdlRICaptureThreadExchangeMode, (int *mode), std::swap(Place(mode), thread_mode))
 
 EXPORT int aclmdlRIExecuteAsync(void *model, void *stream) {
-  return EntryPoint(__func__, [&] {
-    const auto capture = captures.Get(model);
-    if (capture->active()) throw Refusal{kInvalidParam, "the graph is still being captured"};
-    Enqueue(stream, [capture](const Stream &on) { capture->Run(on); });
-  });
+  return EntryPoint(__func__,
+                    [&] { Enqueue(stream, [capture = Captured(model)](const Stream &on) { capture->Run(on); }); });
 }
 
-ENTRY_POINT(aclmdlRIDestroy, (void *model), captures.Remove(model))
+EXPORT int aclmdlRIDestroy(void *model) {
+  return EntryPoint(__func__, [&] {
+    Captured(model);
+    captures.Remove(model);
+  });
+}

@@ -62,7 +62,7 @@ using namespace host_cann;  // NOLINT: the entry points are this file's other ha
 EXPORT int aclrtMalloc(void **address, size_t bytes, int) {
   return EntryPoint("aclrtMalloc", [&] {
     const int device = CurrentDevice();
-    *address = DeviceMalloc(device, bytes);
+    Place(address) = DeviceMalloc(device, bytes);
     if (*address != nullptr) return;
     throw Refusal{kOutOfMemory, "device " + std::to_string(device) + " has no " + Bytes(bytes) + " in one piece; " +
                                     Bytes(DeviceFreeBytes(device)) + " of " + Bytes(DeviceTotalBytes(device)) +
@@ -80,7 +80,7 @@ EXPORT int aclrtFree(void *address) {
 
 EXPORT int aclrtMallocHost(void **address, size_t bytes) {
   return EntryPoint(__func__, [&] {
-    *address = bytes > SIZE_MAX - 64 ? nullptr : std::aligned_alloc(64, bytes / 64 * 64 + 64);
+    Place(address) = bytes > SIZE_MAX - 64 ? nullptr : std::aligned_alloc(64, bytes / 64 * 64 + 64);
     if (*address == nullptr) throw Refusal{kOutOfMemory, "no " + Bytes(bytes) + " of host memory"};
   });
 }
@@ -89,8 +89,8 @@ ENTRY_POINT(aclrtFreeHost, (void *address), std::free(address))
 EXPORT int aclrtGetMemInfo(int, size_t *free_bytes, size_t *total_bytes) {
   return EntryPoint(__func__, [&] {
     const int device = CurrentDevice();
-    *free_bytes = DeviceFreeBytes(device);
-    *total_bytes = DeviceTotalBytes(device);
+    Place(free_bytes) = DeviceFreeBytes(device);
+    Place(total_bytes) = DeviceTotalBytes(device);
   });
 }
 

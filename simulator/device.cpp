@@ -30,7 +30,7 @@ int Ask(const char *call, const int64_t (&values)[count], int what, Value *value
   return EntryPoint(call, [&] {
     if (what < 0 || what >= static_cast<int>(count))
       throw Refusal{kInvalidParam, "there is no number " + std::to_string(what)};
-    *value = static_cast<Value>(values[what]);
+    Place(value) = static_cast<Value>(values[what]);
   });
 }
 
@@ -72,12 +72,12 @@ EXPORT int aclFinalize() {
   return 0;
 }
 
-ENTRY_POINT(aclrtGetDeviceCount, (uint32_t *count), *count = static_cast<uint32_t>(DeviceCount()))
+ENTRY_POINT(aclrtGetDeviceCount, (uint32_t *count), Place(count) = static_cast<uint32_t>(DeviceCount()))
 ENTRY_POINT(aclrtSetDevice, (int32_t device), SetCurrentDevice(device))
-ENTRY_POINT(aclrtGetDevice, (int32_t *device), *device = CurrentDevice())
+ENTRY_POINT(aclrtGetDevice, (int32_t *device), Place(device) = CurrentDevice())
 ENTRY_POINT(aclrtResetDevice, (int32_t device), SynchronizeAll(Checked(device)))
 
-ENTRY_POINT(aclrtGetCurrentContext, (void **context), *context = &contexts[CurrentDevice()])
+ENTRY_POINT(aclrtGetCurrentContext, (void **context), Place(context) = &contexts[CurrentDevice()])
 EXPORT int aclrtSetCurrentContext(void *context) {
   return EntryPoint(__func__, [&] {
     const auto *begin = contexts, *end = contexts + DeviceCount(), *at = static_cast<char *>(context);
@@ -90,7 +90,7 @@ EXPORT int aclrtSetCurrentContext(void *context) {
 EXPORT int aclrtGetPrimaryCtxState(int32_t device, uint32_t *flags, int32_t *active) {
   return EntryPoint(__func__, [&] {
     if (flags != nullptr) *flags = 0;
-    *active = Checked(device) == device ? 1 : 0;
+    Place(active) = Checked(device) == device ? 1 : 0;
   });
 }
 

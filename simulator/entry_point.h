@@ -29,6 +29,13 @@ struct Refusal {
 Refusal NotImplemented(const std::string &what);
 Refusal Caught();  // what the exception that is being handled refuses
 
+// Where a caller wants a result.
+template <class Value>
+Value &Place(Value *result) {
+  if (result == nullptr) throw Refusal{kInvalidParam, "the place for a result is a null pointer"};
+  return *result;
+}
+
 // For aclGetRecentErrMsg and GEGetErrorMsg, whose text torch_npu and torchair put into the exception that the user sees.
 int KeepError(int code, const std::string &text);
 std::string RecentError();  // the last text, which then is forgotten

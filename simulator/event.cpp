@@ -68,7 +68,7 @@ class Event {
 auto &events = *new Registry<void *, Event>(kBadEvent, "not a live event");
 
 int Create(const char *call, void **event) {
-  return EntryPoint(call, [&] { *event = events.Add(std::make_shared<Event>()); });
+  return EntryPoint(call, [&] { Place(event) = events.Add(std::make_shared<Event>()); });
 }
 
 // The state of an event that no capture keeps from the host.
@@ -134,11 +134,11 @@ ENTRY_POINT(aclrtResetEvent, (void *event, void *), events.Get(event))
 
 // ACL_EVENT_RECORDED_STATUS_COMPLETE, _NOT_READY
 ENTRY_POINT(aclrtQueryEventStatus, (void *event, int *status),
-            *status = UncapturedState("aclrtQueryEventStatus", event).complete() ? 1 : 0)
+            Place(status) = UncapturedState("aclrtQueryEventStatus", event).complete() ? 1 : 0)
 
 // ACL_EVENT_WAIT_STATUS_COMPLETE, _NOT_READY
 ENTRY_POINT(aclrtQueryEventWaitStatus, (void *event, int *status),
-            *status = events.Get(event)->state().complete() ? 0 : 1)
+            Place(status) = events.Get(event)->state().complete() ? 0 : 1)
 
 EXPORT int aclrtEventElapsedTime(float *ms, void *start, void *end) {
   return EntryPoint(__func__, [&] {
@@ -147,6 +147,6 @@ EXPORT int aclrtEventElapsedTime(float *ms, void *start, void *end) {
       if (state.recorded == 0 || !state.complete())
         throw Refusal{kNotRecorded, "both events must be recorded and complete"};
     }
-    *ms = std::chrono::duration<float, std::milli>(last.when - first.when).count();
+    Place(ms) = std::chrono::duration<float, std::milli>(last.when - first.when).count();
   });
 }

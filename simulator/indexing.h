@@ -29,7 +29,7 @@ inline View Without(View view, size_t first, size_t count) {
 }
 
 // An index counted from the end if it is negative; a device stops at one that is outside.
-inline int64_t Place(int64_t index, int64_t size) {
+inline int64_t Inside(int64_t index, int64_t size) {
   if (index < -size || index >= size)
     throw Refusal{kIndexOutside, "index " + std::to_string(index) + " is outside of " + std::to_string(size)};
   return index < 0 ? index + size : index;

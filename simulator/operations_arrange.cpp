@@ -172,7 +172,7 @@ void StridedSlice(Call &call) {
     const int64_t last = bit("end_mask", d) ? size : place(end[d]);
     steps[d] = step[d];
     dropped[d] = bit("shrink_axis_mask", d);
-    if (dropped[d]) first[d] = Place(begin[d], size);
+    if (dropped[d]) first[d] = Inside(begin[d], size);
     if (!dropped[d]) sizes.push_back(std::max<int64_t>(0, (last - first[d] + step[d] - 1) / step[d]));
   }
   call.Out(x.dtype, sizes);

@@ -45,7 +45,7 @@ struct Indexing {
     for (int64_t n = 0; n < Count(common); ++n) {
       int64_t from = 0, to = 0;
       for (size_t i = 0; i < dims.size(); ++i)
-        from += Place(places[i][static_cast<size_t>(n)], x.sizes[dims[i]]) * x.strides[dims[i]];
+        from += Inside(places[i][static_cast<size_t>(n)], x.sizes[dims[i]]) * x.strides[dims[i]];
       for (size_t d = 0; d < common.size(); ++d) to += n / steps[d] % common[d] * result.strides[at + d];
       slice.data = x.data + from * ElementSize(x.dtype);
       place.data = result.data + to * ElementSize(result.dtype);

@@ -12,7 +12,7 @@ namespace {
 
 class Planner {
  public:
-  Planner(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Place &place)
+  Planner(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Places &place)
       : model_(*model), feeds_(feeds), place_(place), values_(model->nodes.size()) {
     plan_.kept.push_back(model);
   }
@@ -155,7 +155,7 @@ class Planner {
 
   const Model &model_;
   const std::vector<Operand> &feeds_;
-  const Place &place_;
+  const Places &place_;
   Plan plan_;
   std::vector<std::vector<Operand>> values_;  // of each node's outputs
   std::vector<Result> results_;
@@ -163,7 +163,7 @@ class Planner {
 
 }  // namespace
 
-Plan MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Place &place) {
+Plan MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Places &place) {
   return Planner(model, feeds, place).Make();
 }
 

@@ -19,7 +19,7 @@ auto &streams = *new Registry<void *, Stream>(kBadStream, "the stream was never 
 auto &default_streams = *new Registry<int, Stream>(kBadStream, "the device has no stream");
 
 int Create(const char *call, void **handle) {
-  return EntryPoint(call, [&] { *handle = streams.Add(std::make_shared<Stream>(CurrentDevice())); });
+  return EntryPoint(call, [&] { Place(handle) = streams.Add(std::make_shared<Stream>(CurrentDevice())); });
 }
 
 std::shared_ptr<Stream> UncapturedStream(const char *call, void *handle) {
@@ -154,7 +154,12 @@ EXPORT int aclrtCreateStreamWithConfig(void **stream, uint32_t, uint32_t) {
   return Create("aclrtCreateStream", stream);
 }
 
-ENTRY_POINT(aclrtDestroyStream, (void *stream), streams.Remove(stream))
+EXPORT int aclrtDestroyStream(void *stream) {
+  return EntryPoint(__func__, [&] {
+    if (stream != nullptr) UncapturedStream("aclrtDestroyStream", stream);
+    streams.Remove(stream);
+  });
+}
 EXPORT int aclrtDestroyStreamForce(void *stream) { return aclrtDestroyStream(stream); }
 
 EXPORT int aclrtSynchronizeStream(void *stream) { return SynchronizeStream(stream, -1); }
@@ -164,6 +169,6 @@ EXPORT int aclrtSynchronizeDeviceWithTimeout(int32_t ms) { return SynchronizeDev
 
 // ACL_STREAM_STATUS_COMPLETE, _NOT_READY
 ENTRY_POINT(aclrtStreamQuery, (void *stream, int *status),
-            *status = UncapturedStream("aclrtStreamQuery", stream)->Idle() ? 0 : 1)
+            Place(status) = UncapturedStream("aclrtStreamQuery", stream)->Idle() ? 0 : 1)
 
-ENTRY_POINT(aclrtStreamGetId, (void *stream, int32_t *id), *id = static_cast<int32_t>(StreamOf(stream)->id()))
+ENTRY_POINT(aclrtStreamGetId, (void *stream, int32_t *id), Place(id) = static_cast<int32_t>(StreamOf(stream)->id()))

@@ -101,6 +101,50 @@ def test_what_is_not_a_handle_is_refused_with_its_value(call, arguments, status)
     assert re.fullmatch(f"{call}: .*: 0x1234", said())
 
 
+@pytest.mark.parametrize("call", ["aclrtCreateStream", "aclrtCreateEvent", "aclrtGetDevice", "aclrtGetDeviceCount"])
+def test_a_result_needs_a_place(call):
+    torch.npu.init()
+    assert getattr(acl, call)(None) == 100000
+    assert said() == f"{call}: the place for a result is a null pointer"
+
+
+def test_a_thread_without_a_device_is_refused():
+    place, statuses = ctypes.c_void_p(), []
+
+    def ask():
+        statuses.append(acl.aclrtMalloc(ctypes.byref(place), ctypes.c_size_t(8), 0))
+        statuses.append(acl.aclrtCreateStream(ctypes.byref(place)))
+        statuses.append(acl.aclrtSynchronizeStream(None))
+        statuses.append(acl.aclrtSynchronizeDevice())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert statuses == [107002] * 4
+
+
+def test_an_event_and_a_stream_may_go_while_they_are_in_use():
+    x = torch.arange(16.0).view(2, 8).npu()
+    first, second = torch.npu.Stream(), torch.npu.Stream()
+    event, stream = ctypes.c_void_p(), ctypes.c_void_p()
+    assert acl.aclrtCreateStream(ctypes.byref(stream)) == 0
+    torch.npu.synchronize()
+    with simulator.fault("aclnnMoeGatingTopK", when="hang"):
+        with torch.npu.stream(first):
+            npu_moe_gating_top_k(x, 2)
+        assert acl.aclrtCreateEvent(ctypes.byref(event)) == 0
+        assert acl.aclrtRecordEvent(event, ctypes.c_void_p(first.npu_stream)) == 0
+        assert acl.aclrtStreamWaitEvent(ctypes.c_void_p(second.npu_stream), event) == 0
+        assert acl.aclrtDestroyEvent(event) == 0
+        assert not second.query()
+    second.synchronize()
+    asking = threading.Thread(target=lambda: [acl.aclrtStreamQuery(stream, ctypes.byref(event)) for _ in range(2000)])
+    asking.start()
+    assert acl.aclrtDestroyStream(stream) == 0
+    asking.join()
+    assert acl.aclrtStreamQuery(stream, ctypes.byref(event)) == 107003
+
+
 def test_freed_memory_is_refused_with_its_size():
     torch.npu.init()
     address = ctypes.c_void_p()
