@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -16,13 +17,7 @@ namespace {
 constexpr int kNoReport = 107012;  // ACL_ERROR_RT_THREAD_SUBSCRIBE, and a time-out of aclrtProcessReport
 
 using Function = void (*)(void *);
-
-// A callback that waits for its thread; the stream goes on when it has run, if the caller wants it to wait.
-struct Report {
-  Function function;
-  void *data;
-  std::shared_ptr<bool> done;
-};
+using Report = std::shared_ptr<std::packaged_task<void()>>;
 
 std::mutex mutex;
 std::condition_variable changed;
@@ -63,11 +58,13 @@ EXPORT int aclrtLaunchCallback(Function function, void *data, int blocks, void *
       thread = found->second;
     }
     Enqueue(stream, [=](const Stream &) {
-      std::unique_lock<std::mutex> lock(mutex);
-      const auto done = std::make_shared<bool>(false);
-      reports[thread].push_back({function, data, done});
+      const auto report = std::make_shared<std::packaged_task<void()>>([=] { function(data); });
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        reports[thread].push_back(report);
+      }
       changed.notify_all();
-      if (blocks != 0) changed.wait(lock, [&] { return *done; });
+      if (blocks != 0) report->get_future().wait();
     });
   });
 }
@@ -86,9 +83,6 @@ EXPORT int aclrtProcessReport(int32_t timeout_ms) {
     const Report report = mine.front();
     mine.pop_front();
     lock.unlock();
-    report.function(report.data);
-    lock.lock();
-    *report.done = true;
-    changed.notify_all();
+    (*report)();
   });
 }

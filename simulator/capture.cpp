@@ -16,7 +16,7 @@ auto &captures = *new Registry<void *, Capture>(kInvalidParam, "not a captured g
 
 std::shared_ptr<Capture> Captured(void *model) {
   auto capture = captures.Get(model);
-  if (capture->active()) throw Refusal{kInvalidParam, "the graph is still being captured"};
+  if (capture->active) throw Refusal{kInvalidParam, "the graph is still being captured"};
   return capture;
 }
 
@@ -50,31 +50,21 @@ void Capture::Wait(const Stream *waiting, const Stream *stream, uint64_t launche
 
 void Capture::Invalidate(int code, const char *call, const std::string &why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (invalid_.empty()) invalid_ = std::string(call) + ": " + why;
+  if (valid.exchange(false)) invalid_ = std::string(call) + ": " + why;
   throw Refusal{code, why};
 }
 
 void Capture::End(const Stream *origin) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  active_ = false;
-  for (const auto &entry : branches_) entry.second.stream->StartCapture(nullptr);
-  if (!invalid_.empty()) throw Refusal{kCaptureForbids, "the capture is invalid: " + invalid_};
+  active = false;
+  for (const auto &entry : branches_) entry.second.stream->EndCapture();
+  if (!valid) throw Refusal{kCaptureForbids, "the capture is invalid: " + invalid_};
   for (const auto &[stream, branch] : branches_) {
     if (stream == origin || branch.joined == branch.launched) continue;
     throw Refusal{kStreamUnjoined, "work on stream " + std::to_string(stream->id()) +
                                        ", which the capture forked to, was not joined by an event"};
   }
   branches_.clear();
-}
-
-bool Capture::active() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return active_;
-}
-
-bool Capture::valid() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return invalid_.empty();
 }
 
 void Capture::Run(const Stream &on) {
@@ -86,7 +76,7 @@ void ForbidWhileCapturing(const char *call) {
   for (const auto &capture : captures.All()) {
     const bool mine = capture->thread == std::this_thread::get_id();
     const bool forbids = capture->mode == kGlobal || (capture->mode == kThreadLocal && mine);
-    if (forbids && capture->device == CurrentDevice() && capture->active())
+    if (forbids && capture->device == CurrentDevice() && capture->active)
       capture->Invalidate(kCaptureForbids, call, "this is not possible while a stream is being captured");
   }
 }
@@ -108,7 +98,7 @@ EXPORT int aclmdlRICaptureBegin(void *handle, int mode) {
 EXPORT int aclmdlRICaptureGetInfo(void *handle, int *status, void **model) {
   return EntryPoint(__func__, [&] {
     const auto capture = StreamOf(handle)->capture();
-    Place(status) = capture == nullptr ? kNone : capture->valid() ? kActive : kInvalidated;
+    Place(status) = capture == nullptr ? kNone : capture->valid ? kActive : kInvalidated;
     if (model != nullptr) *model = capture.get();
   });
 }

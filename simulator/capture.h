@@ -1,6 +1,7 @@
 // A captured graph: what was launched on a stream, and on the streams that it forked to, kept to be run again.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -26,6 +27,7 @@ class Capture : public std::enable_shared_from_this<Capture> {
   Capture(int of_mode, int on_device) : mode(of_mode), device(on_device) {}
   const int mode, device;
   const std::thread::id thread = std::this_thread::get_id();
+  std::atomic<bool> active{true}, valid{true};
 
   void Join(const std::shared_ptr<Stream> &stream);  // its launches are recorded from now on
   void Record(const Stream *stream, Task task);
@@ -33,8 +35,6 @@ class Capture : public std::enable_shared_from_this<Capture> {
   void Wait(const Stream *waiting, const Stream *stream, uint64_t launched);  // for so many launches of a stream
   [[noreturn]] void Invalidate(int code, const char *call, const std::string &why);
   void End(const Stream *origin);
-  bool active();
-  bool valid();
   void Run(const Stream &on);
 
  private:
@@ -46,7 +46,6 @@ class Capture : public std::enable_shared_from_this<Capture> {
   std::map<const Stream *, Branch> branches_;
   std::vector<Task> tasks_;
   std::string invalid_;
-  bool active_ = true;
 };
 
 // For calls that cannot be captured and would wait for the device: a Refusal if a capture on the thread's device forbids

@@ -27,7 +27,7 @@ class Event {
     uint64_t launched = 0;
 
     bool complete() const { return reached == recorded; }
-    bool captured() const { return capture != nullptr && capture->active(); }
+    bool captured() const { return capture != nullptr && capture->active; }
   };
 
   State state() {

@@ -1,21 +1,32 @@
-// Sessions of the graph engine: graphs are added, compiled, run on a stream, removed.
+// Graphs, operators and sessions of the graph engine: a graph is loaded, added to a session, compiled, run on a stream.
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 
-#include "ge_graph.h"
+#include "ge_api.h"
 #include "node_types.h"
 #include "plan.h"
 #include "registry.h"
 
-using host_cann::Enqueue;
-using host_cann::Invalid;
-using host_cann::kInvalidParam;
-using host_cann::Model;
-using host_cann::Operand;
-using host_cann::Registry;
-using host_cann::View;
-
 namespace ge {
+
+using namespace host_cann;  // NOLINT: what is behind CANN's names
+
+class GraphImpl {
+ public:
+  std::shared_ptr<const Model> model;
+  std::string bytes;  // as it was loaded, for SaveToFile
+};
+
+class NodeImpl {
+ public:
+  std::string type;
+};
+
+class OperatorImpl {
+ public:
+  const NodeType *type;
+};
 
 class CompiledGraphSummary::SummaryData {
  public:
@@ -24,6 +35,12 @@ class CompiledGraphSummary::SummaryData {
 };
 
 namespace {
+
+// An entry point of the graph engine.
+template <class Body>
+Status Returned(const char *entry_point, const Body &body) {
+  return static_cast<Status>(EntryPoint(entry_point, body));
+}
 
 struct Added {
   std::shared_ptr<const Model> model;
@@ -47,9 +64,9 @@ auto &allocators = *new Registry<const void *, Allocator>(kInvalidParam, "no all
 Operand FeedOf(const Tensor &tensor) {
   std::vector<int64_t> sizes;
   for (size_t d = 0; d < tensor.GetShapeDimNum(); ++d) sizes.push_back(tensor.GetShapeDim(d));
-  const auto dtype = static_cast<host_cann::DType>(tensor.GetDataType());
+  const auto dtype = static_cast<DType>(tensor.GetDataType());
   auto *data = const_cast<uint8_t *>(tensor.GetData());
-  return {"", host_cann::Contiguous(data, dtype, sizes), tensor.GetPlacement() == kPlacementHost};
+  return {"", Contiguous(data, dtype, sizes), tensor.GetPlacement() == kPlacementHost};
 }
 
 // The place of a result: where the caller provided memory for just this shape, there; where not, in memory of the
@@ -91,7 +108,7 @@ std::vector<Operand> DescribedFeeds(const Model &model) {
     feeds[node.index()].view = node.described;
     const auto &sizes = node.described.sizes;
     if (std::any_of(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; }))
-      Invalid("an input has an unknown size", host_cann::kNeedsValue);
+      Invalid("an input has an unknown size", kNeedsValue);
   }
   return feeds;
 }
@@ -99,13 +116,72 @@ std::vector<Operand> DescribedFeeds(const Model &model) {
 CompiledGraphSummary::SummaryData Summary(const std::shared_ptr<const Model> &model) {
   try {
     return {true, MakePlan(model, DescribedFeeds(*model), nullptr).outputs};
-  } catch (const host_cann::Refusal &refusal) {
-    if (refusal.code != host_cann::kNeedsValue) throw;
+  } catch (const Refusal &refusal) {
+    if (refusal.code != kNeedsValue) throw;
     return {false, {}};
   }
 }
 
 }  // namespace
+
+Graph::Graph(const char *) {}
+
+graphStatus Graph::LoadFromSerializedModelArray(const void *bytes, size_t size) {
+  return Returned("ge::LoadFromSerializedModelArray", [&] {
+    const std::string model(static_cast<const char *>(bytes), size);
+    impl_ = std::make_shared<GraphImpl>(GraphImpl{ParseModel(model), model});
+  });
+}
+
+graphStatus Graph::CopyFrom(const Graph &graph) {
+  impl_ = graph.impl_;  // a model does not change once it is parsed
+  return 0;
+}
+
+graphStatus Graph::SaveToFile(const char *path) const {
+  return Returned("ge::SaveToFile", [&] {
+    std::ofstream file(path, std::ios::binary);
+    if (impl_ != nullptr) file << impl_->bytes;
+    if (impl_ == nullptr || !file.flush())
+      Invalid(std::string("the graph cannot be written to ") + path, kInvalidParam);
+  });
+}
+
+std::vector<GNode> Graph::GetAllNodes() const {
+  std::vector<GNode> nodes;
+  if (impl_ == nullptr) return nodes;
+  for (const auto &node : impl_->model->nodes) nodes.emplace_back(std::make_shared<NodeImpl>(NodeImpl{node.type}));
+  return nodes;
+}
+
+graphStatus GNode::GetType(AscendString &type) const {
+  type = AscendString(impl_->type.c_str());
+  return 0;
+}
+
+bool OperatorFactory::IsExistOp(const char *type) { return FindNodeType(type) != nullptr; }
+
+Operator OperatorFactory::CreateOperator(const char *, const char *type) {
+  Operator created;
+  created.operator_impl_ = std::make_shared<OperatorImpl>(OperatorImpl{FindNodeType(type)});
+  return created;
+}
+
+graphStatus Operator::UpdateInputDesc(const char *name, const TensorDesc &) {
+  return Returned("ge::Operator::UpdateInputDesc", [&] {
+    const auto *type = operator_impl_->type;
+    if (type == nullptr || !HasName(Parameters(type->inputs), name))
+      Invalid(std::string("no such input: ") + name, kInvalidParam);
+  });
+}
+
+graphStatus Operator::GetAllIrAttrNamesAndTypes(Options &attributes) const {
+  return Returned("ge::Operator::GetAllIrAttrNamesAndTypes", [&] {
+    const auto *type = operator_impl_->type;
+    if (type == nullptr) Invalid("no such operator", kInvalidParam);
+    for (const auto &parameter : Parameters(type->attributes)) attributes[parameter.name.c_str()] = "";
+  });
+}
 
 Session::Session(const Options &) {
   static std::atomic<uint64_t> next{0};
@@ -152,7 +228,7 @@ Status Session::RemoveGraph(uint32_t id) {
 }
 
 Status Session::RunGraph(uint32_t, const std::vector<Tensor> &, std::vector<Tensor> &) {
-  return Returned("ge::RunGraph", [] { throw host_cann::NotImplemented("ge::Session::RunGraph without a stream"); });
+  return Returned("ge::RunGraph", [] { throw NotImplemented("ge::Session::RunGraph without a stream"); });
 }
 
 Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream, const std::vector<Tensor> &inputs,
@@ -168,8 +244,8 @@ Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream, const std::ve
     const auto place = [&](size_t index, const View &view) {
       return PlaceOf(view, allocator.get(), allocator, &outputs.at(index));
     };
-    const auto plan = std::make_shared<host_cann::Plan>(MakePlan(graph->model, feeds, place));
-    Enqueue(stream, [plan](const host_cann::Stream &on) {
+    const auto plan = std::make_shared<Plan>(MakePlan(graph->model, feeds, place));
+    Enqueue(stream, [plan](const Stream &on) {
       for (const auto &call : plan->calls) call.Execute(on);
     });
   });
@@ -203,7 +279,7 @@ Status CompiledGraphSummary::GetOutputDtypes(std::vector<DataType> &dtypes) cons
 
 Status GEInitialize(const Options &) { return 0; }
 Status GEFinalize() { return 0; }
-std::string GEGetErrorMsg() { return host_cann::RecentError(); }
+std::string GEGetErrorMsg() { return RecentError(); }
 AscendString GEGetWarningMsgV2() { return ""; }
 
 }  // namespace ge

@@ -165,52 +165,50 @@ RawNode ParseNode(const Message &op) {
   return raw;
 }
 
-// Depth first from each node in turn: producers get their places before their consumers.
-class Sorter {
- public:
-  explicit Sorter(std::vector<RawNode> raw) : raw_(std::move(raw)), places_(raw_.size(), kNew) {
-    for (size_t i = 0; i < raw_.size(); ++i) by_name_[raw_[i].node.name] = i;
+[[noreturn]] void Broken(const Node &node, const std::string &why) {
+  Invalid("not a graph: node " + node.name + " " + why, kInvalidParam);
+}
+
+constexpr int kWaiting = -1;  // a node that has no place yet
+
+// Tells the inputs of a node where their producers are; false when one of these is waiting.
+bool Connect(RawNode *raw, const std::map<std::string, int> &places) {
+  auto &node = raw->node;
+  size_t input = 0;
+  for (const auto &source : raw->sources) {
+    const size_t colon = source.rfind(':');
+    const int output = colon == std::string::npos ? 0 : std::atoi(source.c_str() + colon + 1);
+    const auto producer = places.find(source.substr(0, colon));
+    if (!source.empty() && producer == places.end()) Broken(node, "reads from " + source + ", which does not exist");
+    if (!source.empty() && producer->second == kWaiting) return false;
+    if (output < 0) continue;
+    if (input == node.inputs.size()) Broken(node, "has an input without a name");
+    node.inputs[input].node = source.empty() ? kWaiting : producer->second;
+    node.inputs[input++].output = output;
   }
+  return true;
+}
 
-  Model Sort() {
-    for (size_t i = 0; i < raw_.size(); ++i) Place(i);
-    return std::move(model_);
-  }
-
- private:
-  static constexpr int kNew = -1, kOpen = -2;
-
-  int Place(size_t i) {
-    if (places_[i] >= 0) return places_[i];
-    auto &node = raw_[i].node;
-    if (places_[i] == kOpen) Broken(node, "feeds itself");
-    places_[i] = kOpen;
-    size_t input = 0;
-    for (const auto &source : raw_[i].sources) {
-      const size_t colon = source.rfind(':');
-      const int output = source.empty() || colon == std::string::npos ? 0 : std::atoi(source.c_str() + colon + 1);
-      const auto producer = by_name_.find(source.substr(0, colon));
-      if (!source.empty() && producer == by_name_.end())
-        Broken(node, "reads from " + source + ", which does not exist");
-      const int place = source.empty() ? kNew : Place(producer->second);
-      if (output < 0) continue;
-      if (input == node.inputs.size()) Broken(node, "has an input without a name");
-      node.inputs[input].node = place;
-      node.inputs[input++].output = output;
+// Producers before their consumers, otherwise in the order of the file.
+Model Sorted(std::vector<RawNode> raw) {
+  Model model;
+  std::map<std::string, int> places;
+  for (const auto &each : raw) places[each.node.name] = kWaiting;
+  while (!raw.empty()) {
+    std::vector<RawNode> waiting;
+    for (auto &each : raw) {
+      if (Connect(&each, places)) {
+        places[each.node.name] = static_cast<int>(model.nodes.size());
+        model.nodes.push_back(std::move(each.node));
+      } else {
+        waiting.push_back(std::move(each));
+      }
     }
-    model_.nodes.push_back(std::move(node));
-    return places_[i] = static_cast<int>(model_.nodes.size()) - 1;
+    if (waiting.size() == raw.size()) Broken(waiting[0].node, "feeds itself");
+    raw = std::move(waiting);
   }
-
-  [[noreturn]] static void Broken(const Node &node, const std::string &why) {
-    Invalid("not a graph: node " + node.name + " " + why, kInvalidParam);
-  }
-
-  std::vector<RawNode> raw_;
-  std::vector<int> places_;
-  std::map<std::string, size_t> by_name_;
-  Model model_;
-};
+  return model;
+}
 
 }  // namespace
 
@@ -235,7 +233,7 @@ std::shared_ptr<const Model> ParseModel(const std::string &bytes) {
     for (const auto &op : Message(graph).All(6)) raw.push_back(ParseNode(Message(op)));
   }
   if (raw.empty()) Invalid("not a serialised model", kInvalidParam);
-  return std::make_shared<const Model>(Sorter(std::move(raw)).Sort());
+  return std::make_shared<const Model>(Sorted(std::move(raw)));
 }
 
 }  // namespace host_cann

@@ -78,16 +78,6 @@ void Stream::Synchronize(int64_t timeout_ms) {
   if (const auto failure = std::exchange(failure_, std::nullopt)) throw Refusal(*failure);
 }
 
-void Stream::StartCapture(std::shared_ptr<Capture> capture) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  capture_ = std::move(capture);
-}
-
-std::shared_ptr<Capture> Stream::capture() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return capture_;
-}
-
 bool Stream::Idle() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return pending_ == 0;

@@ -29,8 +29,9 @@ class Stream {
   void Enqueue(Task task);                    // or, while the stream is being captured, keep it
   void Synchronize(int64_t timeout_ms = -1);  // refuses with the first failure since the last call
   bool Idle();
-  void StartCapture(std::shared_ptr<Capture> capture);  // null ends it
-  std::shared_ptr<Capture> capture();
+  void StartCapture(std::shared_ptr<Capture> capture) { std::atomic_store(&capture_, std::move(capture)); }
+  void EndCapture() { StartCapture(nullptr); }
+  std::shared_ptr<Capture> capture() const { return std::atomic_load(&capture_); }
   int device() const { return device_; }
   uint64_t id() const { return id_; }
 

@@ -1,6 +1,7 @@
 #include "tensor.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "../kernels/half.h"
 #include "elementwise.h"
@@ -140,6 +141,10 @@ std::string Sizes(const std::vector<int64_t> &sizes) {
 std::string Described(const View &view) { return DTypeName(view.dtype) + (" " + Sizes(view.sizes)); }
 
 void Copy(const View &from, const View &to) {
+  if (to.sizes.empty() && from.dtype == to.dtype) {  // one element, as an index chooses them
+    std::memcpy(to.data, from.data, static_cast<size_t>(ElementSize(to.dtype)));
+    return;
+  }
   const View wide = Broadcast(from, to.sizes);
   WithElement(from.dtype, [&](auto source) {
     WithElement(to.dtype, [&](auto target) { CopyAs<decltype(source), decltype(target)>(wide, to); });
