@@ -1,5 +1,5 @@
-// The aclnn door: a line of the table makes the two entry points of an operation, whose first phase describes and checks
-// a call and whose second puts it on a stream.
+// The aclnn door: a line of the table makes the two entry points of an operation, whose first phase describes and
+// checks a call and whose second puts it on a stream.
 #include "operations.h"
 
 namespace host_cann {

@@ -58,8 +58,8 @@ struct Launch {
   Attributes attributes;
 };
 
-// Of the inputs and outputs, in their order, on the host. Only a work that finds out how many elements there are changes
-// the sizes of an output.
+// Of the inputs and outputs, in their order, on the host. Only a work that finds out how many elements there are
+// changes the sizes of an output.
 using Views = std::vector<View>;
 View Optional(const Views &views, size_t place);  // not given where there are fewer
 using Work = std::function<void(const Views &, Views &)>;
@@ -93,8 +93,8 @@ struct Call : Launch {
 
 [[noreturn]] void Invalid(const std::string &why, int code = kBadParam);
 
-// What a table says about a parameter: "name"; "name?" is optional, "name!" required, "name-" not implemented, "name*" any
-// number of them, and of "name=1" only this value is implemented.
+// What a table says about a parameter: "name"; "name?" is optional, "name!" required, "name-" not implemented, "name*"
+// any number of them, and of "name=1" only this value is implemented.
 struct Parameter {
   std::string name, value;
   char mark = ' ';

@@ -25,9 +25,6 @@ std::map<void *, uint64_t> subscribed;           // stream -> thread
 std::map<uint64_t, std::deque<Report>> reports;  // thread -> what it is to run
 
 }  // namespace
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
 
 ENTRY_POINT(aclrtLaunchHostFunc, (void *stream, Function function, void *data),
             Enqueue(stream, [=](const Stream &) { function(data); }))
@@ -86,3 +83,5 @@ EXPORT int aclrtProcessReport(int32_t timeout_ms) {
     (*report)();
   });
 }
+
+}  // namespace host_cann

@@ -81,10 +81,6 @@ void ForbidWhileCapturing(const char *call) {
   }
 }
 
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
-
 EXPORT int aclmdlRICaptureBegin(void *handle, int mode) {
   return EntryPoint(__func__, [&] {
     const auto stream = StreamOf(handle);
@@ -132,3 +128,5 @@ EXPORT int aclmdlRIDestroy(void *model) {
     captures.Remove(model);
   });
 }
+
+}  // namespace host_cann

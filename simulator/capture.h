@@ -48,8 +48,8 @@ class Capture : public std::enable_shared_from_this<Capture> {
   std::string invalid_;
 };
 
-// For calls that cannot be captured and would wait for the device: a Refusal if a capture on the thread's device forbids
-// them, which then is invalid.
+// For calls that cannot be captured and would wait for the device: a Refusal if a capture on the thread's device
+// forbids them, which then is invalid.
 void ForbidWhileCapturing(const char *call);
 
 }  // namespace host_cann

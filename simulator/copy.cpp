@@ -55,9 +55,6 @@ Launch CopyLaunch(size_t bytes, int kind) {
 }
 
 }  // namespace
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
 
 EXPORT int aclrtMalloc(void **address, size_t bytes, int) {
   return EntryPoint("aclrtMalloc", [&] {
@@ -124,3 +121,5 @@ EXPORT int aclrtMemsetAsync(void *address, size_t capacity, int32_t value, size_
     Enqueue(stream, [=](const Stream &) { Fill(address, value, bytes); });
   });
 }
+
+}  // namespace host_cann

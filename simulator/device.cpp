@@ -56,10 +56,6 @@ int CurrentDevice() {
 
 void SetCurrentDevice(int device) { current_device = Checked(device); }
 
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
-
 EXPORT int aclInit(const char *) { return EntryPoint(__func__, ExplainAccessFaults); }
 
 // torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten.
@@ -122,3 +118,5 @@ EXPORT int aclrtDeviceCanAccessPeer(int32_t *can, int32_t device, int32_t peer) 
   *can = device != peer ? 1 : 0;
   return 0;
 }
+
+}  // namespace host_cann

@@ -10,7 +10,8 @@
 
 namespace host_cann {
 
-// Element by element with broadcasting of `from`, converting the dtype as torch does. Strides make it a transposition too.
+// Element by element with broadcasting of `from`, converting the dtype as torch does. Strides make it a transposition
+// too.
 void Copy(const View &from, const View &to);
 
 // The sizes of a and b together, by torch's rules, or a Refusal.

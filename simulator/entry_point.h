@@ -36,13 +36,14 @@ Value &Place(Value *result) {
   return *result;
 }
 
-// For aclGetRecentErrMsg and GEGetErrorMsg, whose text torch_npu and torchair put into the exception that the user sees.
+// For aclGetRecentErrMsg and GEGetErrorMsg, whose text torch_npu and torchair put into the exception that the user
+// sees.
 int KeepError(int code, const std::string &text);
 std::string RecentError();  // the last text, which then is forgotten
 
-// Faults on demand. The status that this occurrence of a call returns instead of doing its work, or 0; and the Refusal of
-// what a call has launched, on the stream's worker, or a hang until the faults are lifted. Each costs one relaxed load while
-// no fault is asked for.
+// Faults on demand. The status that this occurrence of a call returns instead of doing its work, or 0; and the Refusal
+// of what a call has launched, on the stream's worker, or a hang until the faults are lifted. Each costs one relaxed
+// load while no fault is asked for.
 int InjectedStatus(const char *entry_point);
 void RunInjectedFault(const std::string &entry_point);
 

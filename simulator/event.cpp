@@ -80,9 +80,6 @@ Event::State UncapturedState(const char *call, void *event) {
 }
 
 }  // namespace
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
 
 EXPORT int aclrtCreateEvent(void **event) { return Create(__func__, event); }
 EXPORT int aclrtCreateEventWithFlag(void **event, uint32_t) { return Create(__func__, event); }
@@ -150,3 +147,5 @@ EXPORT int aclrtEventElapsedTime(float *ms, void *start, void *end) {
     Place(ms) = std::chrono::duration<float, std::milli>(last.when - first.when).count();
   });
 }
+
+}  // namespace host_cann

@@ -90,10 +90,6 @@ void RunInjectedFault(const std::string &entry_point) {
   lifted.wait(lock, [id = wanted->id] { return !IsWanted(id); });
 }
 
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
-
 // A number for host_cann_fault_remove, or 0 when the entry point does not exist or does not ask.
 EXPORT int host_cann_fault_add(const char *entry_point, int occurrence, int status, int fault) {
   if (!Asks(entry_point)) return 0;
@@ -110,3 +106,5 @@ EXPORT void host_cann_fault_remove(int id) {
   any = !all.empty();
   lifted.notify_all();
 }
+
+}  // namespace host_cann

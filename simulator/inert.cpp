@@ -110,8 +110,8 @@ REFUSE(acltdtGetDimNumFromItem)
 REFUSE(acltdtGetDimsFromItem)
 REFUSE(acltdtReceiveTensor)
 
-// torch_npu's way out when an aclnn symbol is missing: describe the operator in pieces, then aclopCompileAndExecute, which
-// refuses it by its name.
+// torch_npu's way out when an aclnn symbol is missing: describe the operator in pieces, then aclopCompileAndExecute,
+// which refuses it by its name.
 struct TensorDesc {
   int dtype, format;
   std::vector<int64_t> sizes;

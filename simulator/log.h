@@ -1,5 +1,5 @@
-// Launches: everything that runs on a stream under a name of its own can fail or hang on demand, and is written down for
-// tests and for the curious, as one JSON object.
+// Launches: everything that runs on a stream under a name of its own can fail or hang on demand, and is written down
+// for tests and for the curious, as one JSON object.
 #pragma once
 
 #include <functional>

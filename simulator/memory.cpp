@@ -83,8 +83,8 @@ void ForgetFreed(Arena *arena, size_t begin, size_t end) {
 
 struct sigaction before_segv, before_bus;
 
-// A device address cannot be read or written by the host: the access faults, as on a machine with a device, and here the
-// process says why before it dies. Whoever handled it before takes the same fault again.
+// A device address cannot be read or written by the host: the access faults, as on a machine with a device, and here
+// the process says why before it dies. Whoever handled it before takes the same fault again.
 void ExplainFault(int number, siginfo_t *info, void *) {
   if (IsDevice(info->si_addr)) {
     const std::string text = "host stand-in for CANN: the host touched device memory: " + Explain(info->si_addr, 1) +

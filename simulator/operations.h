@@ -1,5 +1,6 @@
-// The operations that the tables of aclnn.cpp and node_types.cpp name: each describes the results and the work of a call,
-// or refuses it. Inputs have places, everything else has a name. Families are templates; the others are in operations_*.cpp.
+// The operations that the tables of aclnn.cpp and node_types.cpp name: each describes the results and the work of a
+// call, or refuses it. Inputs have places, everything else has a name. Families are templates; the others are in
+// operations_*.cpp.
 #pragma once
 
 #include "call.h"

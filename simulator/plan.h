@@ -20,8 +20,8 @@ struct Plan {
 // The device address for a result of the graph; null when there is none to be had.
 using Places = std::function<uint8_t *(size_t output, const View &view)>;
 
-// Refuses with kNeedsValue what only a run can know. The feeds are the graph's inputs; without `place` only the outputs'
-// dtypes and sizes are found, and the feeds need no data.
+// Refuses with kNeedsValue what only a run can know. The feeds are the graph's inputs; without `place` only the
+// outputs' dtypes and sizes are found, and the feeds need no data.
 Plan MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Places &place);
 
 }  // namespace host_cann

@@ -34,15 +34,16 @@ REDUCTION(Max, -kLargest<T>, a != a || a > b ? a : b)
 REDUCTION(Min, kLargest<T>, a != a || a < b ? a : b)
 #undef REDUCTION
 
-// A dimension of `rank`, counted from the end if it is negative, or a Refusal. A number has one dimension, of one element.
+// A dimension of `rank`, counted from the end if it is negative, or a Refusal. A number has one dimension, of one
+// element.
 int64_t Dimension(int64_t dim, size_t rank);
 
 // Which dimensions disappear: those that `axes` names, all if it names none.
 std::vector<bool> ReducedDimensions(size_t rank, const std::vector<int64_t> &axes);
 std::vector<int64_t> ReducedSizes(const std::vector<int64_t> &sizes, const std::vector<bool> &reduced, bool keep);
 
-// Exact between integers, otherwise in double and rounded once: what a device's own order of additions gives differs in the
-// last bits.
+// Exact between integers, otherwise in double and rounded once: what a device's own order of additions gives differs in
+// the last bits.
 template <class Function>
 void Reduce(const View &x, const std::vector<bool> &reduced, const View &y) {
   View rows{x.data, x.dtype, {}, {}};  // the elements of a result one behind the other

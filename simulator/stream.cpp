@@ -135,10 +135,6 @@ void SynchronizeAll(int device, int64_t timeout_ms) {
 
 void Enqueue(void *stream, Task task) { StreamOf(stream)->Enqueue(std::move(task)); }
 
-}  // namespace host_cann
-
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
-
 EXPORT int aclrtCreateStream(void **stream) { return Create(__func__, stream); }
 EXPORT int aclrtCreateStreamWithConfig(void **stream, uint32_t, uint32_t) {
   return Create("aclrtCreateStream", stream);
@@ -162,3 +158,5 @@ ENTRY_POINT(aclrtStreamQuery, (void *stream, int *status),
             Place(status) = UncapturedStream("aclrtStreamQuery", stream)->Idle() ? 0 : 1)
 
 ENTRY_POINT(aclrtStreamGetId, (void *stream, int32_t *id), Place(id) = static_cast<int32_t>(StreamOf(stream)->id()))
+
+}  // namespace host_cann
