@@ -71,7 +71,7 @@ Operand FeedOf(const Tensor &tensor) {
 
 // The place of a result: where the caller provided memory for just this shape, there; where not, in memory of the
 // allocator that the caller registered for the stream. Null when there is none.
-uint8_t *PlaceOf(const View &view, Allocator *allocator, const std::shared_ptr<Allocator> &keep, Tensor *tensor) {
+uint8_t *PlaceOf(const View &view, const std::shared_ptr<Allocator> &allocator, Tensor *tensor) {
   if (tensor->GetData() != nullptr) return FeedOf(*tensor).view.sizes == view.sizes ? tensor->GetData() : nullptr;
   tensor->SetShapeDimNum(view.sizes.size());
   for (size_t d = 0; d < view.sizes.size(); ++d) tensor->SetShapeDim(d, view.sizes[d]);
@@ -80,7 +80,8 @@ uint8_t *PlaceOf(const View &view, Allocator *allocator, const std::shared_ptr<A
   tensor->SetPlacement(kPlacementDevice);
   auto *block = view.bytes() == 0 || allocator == nullptr ? nullptr : allocator->Malloc(view.bytes());
   if (block == nullptr) return nullptr;
-  tensor->SetData(static_cast<uint8_t *>(block->GetAddr()), view.bytes(), [block, keep](uint8_t *) { block->Free(); });
+  tensor->SetData(static_cast<uint8_t *>(block->GetAddr()), view.bytes(),
+                  [block, allocator](uint8_t *) { block->Free(); });
   return tensor->GetData();
 }
 
@@ -241,9 +242,7 @@ Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream, const std::ve
     if (!graph->gears.empty() && (";" + graph->gears + ";").find(";" + gear + ";") == std::string::npos)
       Invalid("the graph was compiled for the gears " + graph->gears + ", not for " + gear, kInvalidParam);
     const auto allocator = allocators.Find(stream);
-    const auto place = [&](size_t index, const View &view) {
-      return PlaceOf(view, allocator.get(), allocator, &outputs.at(index));
-    };
+    const auto place = [&](size_t index, const View &view) { return PlaceOf(view, allocator, &outputs.at(index)); };
     const auto plan = std::make_shared<Plan>(MakePlan(graph->model, feeds, place));
     Enqueue(stream, [plan](const Stream &on) {
       for (const auto &call : plan->calls) call.Execute(on);

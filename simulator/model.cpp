@@ -111,6 +111,10 @@ View ParseDescription(const Message &description) {
 
 Constant ParseConstant(const Message &tensor) {
   Constant constant{std::make_shared<std::string>(tensor.Bytes(2)), ParseDescription(Message(tensor.Bytes(1)))};
+  if (constant.bytes->size() < constant.view.bytes())
+    Invalid("not a graph: a constant of " + Described(constant.view) + " has " +
+                std::to_string(constant.bytes->size()) + " bytes",
+            kInvalidParam);
   constant.view.data = reinterpret_cast<uint8_t *>(constant.bytes->data());
   return constant;
 }

@@ -95,6 +95,13 @@ const NodeType *FindNodeType(const std::string &name) {
 void CheckNode(const Node &node) {
   const auto *type = FindNodeType(node.type);
   if (type == nullptr) throw NotImplemented("this type; add it to the table in simulator/node_types.cpp");
+  const auto attributes = Parameters(type->attributes);
+  for (const auto &[name, only, mark] : attributes) {
+    const auto *value = node.Find(name);
+    if (value == nullptr && mark == '!') Invalid("attribute " + name + " is missing", kNotSupported);
+    if (value != nullptr && mark == '=' && NumbersOf(*value) != std::vector<double>{std::stod(only)})
+      Invalid("of attribute " + name + " only " + only + " is implemented", kNotSupported);
+  }
   if (type->describe == nullptr) return;
   size_t place = 0;
   for (const auto &input : Parameters(type->inputs)) {
@@ -106,13 +113,6 @@ void CheckNode(const Node &node) {
   }
   if (place < node.inputs.size())
     Invalid("there is no input " + node.inputs[place].name + " in this place", kNotSupported);
-  const auto attributes = Parameters(type->attributes);
-  for (const auto &[name, only, mark] : attributes) {
-    const auto *value = node.Find(name);
-    if (value == nullptr && mark == '!') Invalid("attribute " + name + " is missing", kNotSupported);
-    if (value != nullptr && mark == '=' && NumbersOf(*value) != std::vector<double>{std::stod(only)})
-      Invalid("of attribute " + name + " only " + only + " is implemented", kNotSupported);
-  }
   for (const auto &attribute : node.attributes) {
     if (!HasName(attributes, attribute.first)) Invalid("there is no attribute " + attribute.first, kNotSupported);
   }

@@ -64,8 +64,12 @@ def test_nodes_may_stand_in_any_order(made):
             "node Mul reads from nobody:0, which does not exist",
         ),
         (lambda g: node(g, "Mul").input.append("MoeGatingTopK:0"), "node Mul has an input without a name"),
+        (
+            lambda g: setattr(node(g, "Const").attr["value"].t, "data", b""),
+            "not a graph: a constant of float32 [] has 0 bytes",
+        ),
     ],
-    ids=["cycle", "no producer", "input without a name"],
+    ids=["cycle", "no producer", "input without a name", "constant without its bytes"],
 )
 def test_what_is_not_a_graph_is_not_loaded(made, change, message):
     said = ctypes.CDLL("libascendcl.so").aclGetRecentErrMsg
@@ -83,6 +87,7 @@ def test_what_is_not_a_graph_is_not_loaded(made, change, message):
         (lambda g: setattr(node(g, "Mul").input_desc[1], "name", "x3"), "input x2 is missing"),
         (lambda g: setattr(node(g, "MoeGatingTopK").attr["surprise"], "i", 1), "there is no attribute surprise"),
         (lambda g: node(g, "MoeGatingTopK").attr.pop("k"), "attribute k is missing"),
+        (lambda g: node(g, "Const").attr.pop("value"), "attribute value is missing"),
         (lambda g: setattr(node(g, "MoeGatingTopK").attr["k"], "i", 99), "k 99 is not in 1 to the experts"),
         (lambda g: setattr(node(g, "Mul").output_desc[0], "name", "z"), "the outputs are z, not y"),
         (
