@@ -71,7 +71,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format cmake matplotlib
+	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format cmake matplotlib networkx transformers
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

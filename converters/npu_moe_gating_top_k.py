@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from ascend_moe_gating.plugin.constraints import check
 
 if TYPE_CHECKING:
@@ -32,17 +30,22 @@ def npu_moe_gating_top_k(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """npu::npu_moe_gating_top_k as the node MoeGatingTopK; a bias of None is an unfed optional input.
 
+    The node takes x, bias, input_ids and tid2eid in this order, as torchair's own converter gives them to it.
+
     Raises:
-        ValueError, TypeError: the arguments break one of the constraints C1 to C12. Shape inference says so earlier
+        ValueError, TypeError: the arguments break one of the constraints C1 to C18. Shape inference says so earlier
             where torch allows the plugin's own; here it holds for every torch.
         NotImplementedError: hash routing was asked for, and the installed torchair's node has none.
     """
     from torchair._ge_concrete_graph import ge_apis as ge
 
+    def meta(tensor: Tensor | None) -> Any:
+        return None if tensor is None else tensor.meta
+
     check(
         x.meta,
         k,
-        None if bias is None else bias.meta,
+        meta(bias),
         k_group,
         group_count,
         group_select_mode,
@@ -51,6 +54,8 @@ def npu_moe_gating_top_k(
         out_flag,
         routed_scaling_factor,
         eps,
+        meta(input_ids),
+        meta(tid2eid),
     )
     hash_routing = {"input_ids": input_ids, "tid2eid": tid2eid}
     accepted = inspect.signature(ge.MoeGatingTopK).parameters
@@ -72,10 +77,3 @@ def npu_moe_gating_top_k(
         routed_scaling_factor=routed_scaling_factor,
         eps=eps,
     )
-
-
-def register() -> None:
-    """Make this the operator's converter; torchair must be imported, its own converters included."""
-    from torchair import register_fx_node_ge_converter
-
-    register_fx_node_ge_converter(torch.ops.npu.npu_moe_gating_top_k.default)(npu_moe_gating_top_k)

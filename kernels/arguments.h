@@ -20,7 +20,8 @@ inline moe_gating_code check(const moe_gating_top_k_args *args) {
   if (a.group_select_mode != 0 && a.group_select_mode != 1) return MOE_GATING_BAD_GROUP_SELECT_MODE;
   if (a.renorm != 0) return MOE_GATING_BAD_RENORM;
   if (a.norm_type != 0 && a.norm_type != 1) return MOE_GATING_BAD_NORM_TYPE;
-  const bool complete = a.x != nullptr && a.y != nullptr && a.expert_idx != nullptr;
+  const bool routed = a.input_ids == nullptr || a.tid2eid != nullptr || a.vocabulary == 0;
+  const bool complete = a.x != nullptr && a.y != nullptr && a.expert_idx != nullptr && routed;
   return a.tokens == 0 || complete ? MOE_GATING_OK : MOE_GATING_NULL_POINTER;
 }
 
@@ -37,8 +38,10 @@ inline const char *describe(int code) {
     case MOE_GATING_BAD_GROUP_SELECT_MODE: return "group_select_mode is not 0 or 1";
     case MOE_GATING_BAD_RENORM: return "renorm is not 0";
     case MOE_GATING_BAD_NORM_TYPE: return "norm_type is not 0 or 1";
-    case MOE_GATING_NULL_POINTER: return "x, y or expert_idx is null";
+    case MOE_GATING_NULL_POINTER: return "x, y, expert_idx or tid2eid is null";
     case MOE_GATING_BAD_VECTOR: return "ASCEND_MOE_GATING_VECTOR names a version that this processor does not have";
+    case MOE_GATING_BAD_INPUT_IDS: return "a value of input_ids names no row of tid2eid";
+    case MOE_GATING_BAD_TID2EID: return "a row of tid2eid names no expert";
     default: return "unknown code";
   }
 }

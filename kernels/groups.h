@@ -14,60 +14,103 @@ struct Largest {
   F first, second;
 
   void see(F value) {
-    if (two) second = Vector::max(Vector::min(value, first), second);
+    if (two) second = Vector::max(second, Vector::min(value, first));
     first = Vector::max(value, first);
   }
 };
 
-// Takes pairs of vectors to one: each lane of it has seen what two lanes of the same group had. After log2(width) levels
-// lane g holds group g, where slot() said which vector the group begins in.
-template <bool two, int level = 0>
-void merge_lanes(Largest<two> *groups, int64_t count) {
-  if constexpr (1 << level < width) {
-    for (int64_t i = 0; i < count; i += 2) {
-      F a, b;
-      Vector::interleave<level>(groups[i].first, groups[i + 1].first, a, b);
-      Largest<two> merged;
-      merged.first = Vector::max(a, b);
-      if (two) {
-        F c, d;
-        Vector::interleave<level>(groups[i].second, groups[i + 1].second, c, d);
-        merged.second = Vector::max(Vector::min(a, b), Vector::max(c, d));
-      }
-      groups[i / 2] = merged;
-    }
-    const int64_t half = (count + 1) / 2;
-    if (half % 2 == 1) groups[half] = {Vector::set(-infinity), Vector::set(-infinity)};
-    merge_lanes<two, level + 1>(groups, half);
+// Of a vector and another: each lane has seen what two lanes of the same group had.
+template <bool two, int level>
+Largest<two> merge(const Largest<two> &one, const Largest<two> &other) {
+  F a, b;
+  Vector::interleave<level>(one.first, other.first, a, b);
+  Largest<two> merged;
+  merged.first = Vector::max(a, b);
+  if (two) {
+    F c, d;
+    Vector::interleave<level>(one.second, other.second, c, d);
+    merged.second = Vector::max(Vector::min(a, b), Vector::max(c, d));
+  }
+  return merged;
+}
+
+// Of 2^levels groups, each the vector of what its lanes have seen, to one vector: with as many lanes, a group in each.
+template <bool two, int levels, int slot = 0, class OfGroup>
+Largest<two> merge_groups(OfGroup of_group) {
+  if constexpr (levels == 0) {
+    // Interleaving brings the groups of four vectors to lanes in this order.
+    return of_group((slot & ~3) | (slot & 1) << 1 | (slot >> 1 & 1));
+  } else {
+    return merge<two, levels - 1>(merge_groups<two, levels - 1, slot>(of_group),
+                                  merge_groups<two, levels - 1, slot + (1 << (levels - 1))>(of_group));
   }
 }
 
-inline int64_t slot(int64_t group) { return (group & ~3) | (group & 1) << 1 | (group >> 1 & 1); }
+constexpr int log2_of(int64_t n) { return n == 1 ? 0 : 1 + log2_of(n / 2); }
 
-template <bool two>
-void score_groups_by(const float *choice, int64_t group_count, int64_t size, float *scores) {
-  const Largest<two> nothing = {Vector::set(-infinity), Vector::set(-infinity)};
-  for (int64_t group = 0; group < group_count; group += width) {
-    const int64_t count = std::min(width, group_count - group), slots = (count + 3) / 4 * 4;
-    Largest<two> groups[width + 1];
-    for (int64_t g = 0; g < count; ++g) {
-      const float *from = choice + (group + g) * size;
-      Largest<two> largest = nothing;
-      int64_t i = 0;
-      for (; i + width <= size; i += width) largest.see(Vector::load(Float32(), from + i));
-      if (i < size) largest.see(load_head(from + i, size - i));
-      groups[slot(g)] = largest;
+// The groups have `whole` vectors (any number if it is negative) and, if `tailed`, a part of one.
+template <bool two, int whole, bool tailed, class Values>
+MOE_GATING_INLINE void score_groups_by(Values choice, int64_t group_count, int64_t size, float *scores) {
+  constexpr int levels = log2_of(width);
+  const F lowest = Vector::set(-infinity);
+  const int64_t vectors = whole < 0 ? size / width : whole, rest = size % width;
+  for (int64_t first = 0; first < group_count; first += width) {
+    const auto of_group = [&](int64_t group) {
+      const int64_t from = std::min(first + group, group_count - 1) * size;
+      Largest<two> largest = {vectors > 0 ? choice(from) : lowest, lowest};
+      for (int64_t i = 1; i < vectors; ++i) largest.see(choice(from + i * width));
+      if (tailed) largest.see(Vector::head(choice(from + vectors * width), rest, lowest));
+      return largest;
+    };
+    Largest<two> groups;
+    if (width > 4 && group_count - first <= width / 2) {  // the other half of the lanes does not matter
+      groups = merge_groups<two, levels - 1>(of_group);
+      groups = merge<two, levels - 1>(groups, groups);
+    } else {
+      groups = merge_groups<two, levels>(of_group);
     }
-    for (int64_t g = count; g < slots; ++g) groups[slot(g)] = nothing;
-    merge_lanes<two>(groups, slots);
-    Vector::store(scores + group, two ? Vector::add(groups[0].first, groups[0].second) : groups[0].first);
+    const F score = two ? Vector::add(groups.first, groups.second) : groups.first;
+    Vector::store(scores + first, Vector::head(score, group_count - first, lowest));
   }
 }
 
-// Writes a score for each group. There is slack behind scores.
-inline void score_groups(const float *choice, int64_t group_count, int64_t size, bool two, float *scores) {
+template <bool two, class Values>
+void score_groups_by(Values choice, int64_t group_count, int64_t size, float *scores) {
+  if (size == 2 * width) return score_groups_by<two, 2, false>(choice, group_count, size, scores);
+  if (size > width && size < 2 * width) return score_groups_by<two, 1, true>(choice, group_count, size, scores);
+  if (size % width == 0) return score_groups_by<two, -1, false>(choice, group_count, size, scores);
+  score_groups_by<two, -1, true>(choice, group_count, size, scores);
+}
+
+// Writes a score for each group, and -inf where others have more in a vector. There is slack behind scores.
+template <class Values>
+void score_groups(Values choice, int64_t group_count, int64_t size, bool two, float *scores) {
   // Of one expert there is no second: its group's score is its value.
-  (two && size > 1 ? score_groups_by<true> : score_groups_by<false>)(choice, group_count, size, scores);
+  if (two && size > 1)
+    score_groups_by<true>(choice, group_count, size, scores);
+  else
+    score_groups_by<false>(choice, group_count, size, scores);
+}
+
+// For up to `most` groups of each row, a bit for each that is kept: those that fewer than k_group come before. An earlier
+// group comes before when its score is not less, a later one only when its score is greater.
+template <int64_t most>
+MOE_GATING_INLINE void keep_few(const Square<float> &scores, int64_t first_row, int64_t k_group, int32_t *kept) {
+  const Columns columns = Columns::load(scores, first_row);
+  I keys[most], before[most];
+  for (int64_t group = 0; group < most; ++group) {
+    keys[group] = Vector::key(columns.of[group]);
+    before[group] = Vector::set(int32_t{0});
+  }
+  for (int64_t later = 1; later < most; ++later)
+    for (int64_t earlier = 0; earlier < later; ++earlier) {
+      before[earlier] = Vector::count_greater(before[earlier], keys[later], keys[earlier]);
+      before[later] = Vector::count_not_less(before[later], keys[earlier], keys[later]);
+    }
+  I bits = Vector::set(int32_t{0});
+  for (int64_t group = 0; group < most; ++group)
+    bits = Vector::add_where_less(bits, before[group], static_cast<int32_t>(k_group), int32_t{1} << group);
+  Vector::store(kept + first_row, bits);
 }
 
 // Writes the first expert of each group that is kept, ascending.
@@ -80,11 +123,13 @@ inline void keep_groups(const int32_t *ranks, int64_t group_count, int64_t size,
 }
 
 // The other way to drop groups, for small ones: -inf for their experts.
-inline void mask_groups(const int32_t *ranks, int64_t group_count, int64_t size, int64_t k_group, const float *choice,
-                        float *masked) {
+template <class Values>
+void mask_groups(const int32_t *ranks, int64_t group_count, int64_t size, int64_t k_group, Values choice,
+                 float *masked) {
+  for (int64_t i = 0; i < group_count * size; i += width) Vector::store(masked + i, choice(i));
   for (int64_t group = 0; group < group_count; ++group)
     for (int64_t i = group * size; i < (group + 1) * size; ++i)
-      masked[i] = ranks[group] < k_group ? choice[i] : -infinity;
+      masked[i] = ranks[group] < k_group ? masked[i] : -infinity;
 }
 
 }  // namespace

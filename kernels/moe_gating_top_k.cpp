@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "arguments.h"
+#include "routing.h"
 #include "versions.h"
 
 namespace moe_gating {
@@ -33,6 +34,7 @@ void run_blocks(const moe_gating_top_k_args &args, int64_t blocks) {
 int moe_gating_top_k(const moe_gating_top_k_args *args, int threads) {
   const moe_gating_code code = moe_gating::check(args);
   if (code != MOE_GATING_OK || args->tokens == 0) return code;
+  if (const int stray = moe_gating_top_k_stray(args, 0, args->tokens, nullptr, 0)) return stray;
   const int64_t worthwhile = args->tokens * args->experts / MOE_GATING_LOGITS_PER_THREAD;
   const int64_t blocks = std::min<int64_t>({threads, worthwhile, args->tokens});
   if (blocks > 1)
@@ -46,8 +48,13 @@ int moe_gating_top_k_rows(const moe_gating_top_k_args *args, int64_t first, int6
   const moe_gating_code code = moe_gating::check(args);
   if (code != MOE_GATING_OK) return code;
   if (first < 0 || first > last || last > args->tokens) return MOE_GATING_BAD_TOKENS;
+  if (const int stray = moe_gating_top_k_stray(args, first, last, nullptr, 0)) return stray;
   if (first < last) moe_gating::version()->run_rows(*args, first, last);
   return MOE_GATING_OK;
+}
+
+int moe_gating_top_k_stray(const moe_gating_top_k_args *args, int64_t first, int64_t last, char *text, size_t room) {
+  return moe_gating::find_stray(*args, first, last, text, room);
 }
 
 const char *moe_gating_top_k_vector(void) {

@@ -2,6 +2,7 @@
 #ifndef MOE_GATING_TOP_K_H
 #define MOE_GATING_TOP_K_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(__GNUC__)
@@ -32,6 +33,11 @@ typedef struct {
   void *y;             /* [tokens, k] contiguous */
   int32_t *expert_idx; /* [tokens, k] contiguous */
   float *norm_out;     /* [tokens, experts] contiguous, or NULL when not asked for */
+  /* Hash routing, unless input_ids is NULL: the experts of a token are row input_ids[token] of tid2eid. */
+  const void *input_ids; /* [tokens], int64 or int32 */
+  const void *tid2eid;   /* [vocabulary, k], int64 or int32 */
+  int64_t input_ids_stride, tid2eid_row_stride, tid2eid_column_stride, vocabulary;
+  int32_t input_ids_int64, tid2eid_int64;
 } moe_gating_top_k_args;
 
 typedef enum {
@@ -47,7 +53,9 @@ typedef enum {
   MOE_GATING_BAD_RENORM = 9,
   MOE_GATING_BAD_NORM_TYPE = 10,
   MOE_GATING_NULL_POINTER = 11,
-  MOE_GATING_BAD_VECTOR = 12
+  MOE_GATING_BAD_VECTOR = 12,
+  MOE_GATING_BAD_INPUT_IDS = 13,
+  MOE_GATING_BAD_TID2EID = 14
 } moe_gating_code;
 
 /* Uses up to `threads` threads (fewer when there is little work; less than 1 counts as 1). Returns 0, or a nonzero
@@ -56,6 +64,11 @@ MOE_GATING_EXPORT int moe_gating_top_k(const moe_gating_top_k_args *args, int th
 
 /* The same for the rows from first up to last, on the calling thread: for callers that bring their own threads. */
 MOE_GATING_EXPORT int moe_gating_top_k_rows(const moe_gating_top_k_args *args, int64_t first, int64_t last);
+
+/* The code of the first id in input_ids, from token first up to last, that names no row of tid2eid, or whose row names
+   no expert; the calls above refuse it too. `text`, unless NULL, receives the argument, the rule and the value. */
+MOE_GATING_EXPORT int moe_gating_top_k_stray(const moe_gating_top_k_args *args, int64_t first, int64_t last, char *text,
+                                             size_t room);
 
 /* The vector version that runs in this process: avx512, avx2, neon or portable. The environment variable
    ASCEND_MOE_GATING_VECTOR names another than the best; "none" when this processor has no such. */

@@ -4,136 +4,137 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 
+#include "columns.h"
 #include "groups.h"
+#include "memory.h"
 #include "moe_gating_top_k.h"
+#include "order.h"
+#include "routing.h"
 #include "scores.h"
+#include "scratch.h"
 #include "select.h"
 
 namespace moe_gating {
 namespace {
 
-constexpr int64_t rows_per_block = 8;
-// 16 kB of scores, and as much of their sums with the bias.
-constexpr int64_t experts_per_block = 2 * MOE_GATING_MAX_EXPERTS;
-static_assert(few >= MOE_GATING_MAX_GROUPS);
-
-// From one row of scratch to the next: a whole number of vectors of any width.
-inline int64_t stride_of(int64_t experts) { return (experts + slack - 1) / slack * slack; }
-
-// About 300 kB, on the stack of the thread that uses it, of which a call touches little more than it needs.
-struct Scratch {
-  alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
-  alignas(64) float scores[experts_per_block + slack];
-  alignas(64) float choice[experts_per_block + slack];
-  alignas(64) float group_scores[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
-  alignas(64) int32_t group_ranks[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
-  alignas(64) int32_t kept[rows_per_block][MOE_GATING_MAX_GROUPS + 1];
-  Candidates candidates[rows_per_block];
-  alignas(64) int32_t chosen[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];
-  alignas(64) float weights[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];
-};
-
-inline float sum(const float *values, int64_t count) {
-  Vector::Sum sum;
-  for (int64_t i = 0; i < count; i += width)
-    sum.add(Vector::head(Vector::load(Float32(), values + i), count - i, Vector::set(0.0f)));
-  return static_cast<float>(sum.total());
-}
+// Among the exponentials of a softmax, those whose scores may be equal differ by less than `margin`, relatively, where the
+// scores are at least `least_divided`: then a rounding of them is less than that.
+constexpr float margin = 0x1p-20f, least_divided = 0x1p-120f;
 
 // A block of rows of x: float32 in scratch if their experts are not neighbours in memory.
 template <class Type>
 class Block {
  public:
-  using Storage = typename Type::Storage;
-
   Block(const moe_gating_top_k_args &args, Scratch &scratch, int64_t first, int64_t rows, int64_t last)
-      : args_(args),
-        scratch_(scratch),
-        first_(first),
-        rows_(rows),
-        last_(last),
-        stride_(stride_of(args.experts)),
-        chooses_by_scores_(args.bias == nullptr) {}
+      : args_(args), scratch_(scratch), first_(first), rows_(rows), last_(last), stride_(stride_of(args.experts)) {}
 
   void run() {
+    // A sigmoid takes one walk over a row, a softmax two: far enough ahead that what is read has arrived by then.
+    const int64_t ahead = args_.norm_type == 1 ? rows_per_block / 2 : rows_per_block;
+    const auto *x = static_cast<const typename Type::Storage *>(args_.x) + first_ * args_.x_row_stride;
     if (args_.x_column_stride == 1) {
-      score([this](int64_t row) {
-        return Logits<Type>{source(row), args_.experts, rows_per_block * args_.x_row_stride};
+      score([=](int64_t row) {
+        return Logits<Type>{x + row * args_.x_row_stride, args_.experts, ahead * args_.x_row_stride};
       });
     } else {
-      gather();
+      gather<Type>(x, args_.x_row_stride, args_.x_column_stride, rows_, args_.experts, scratch_.scores, stride_);
       score([this](int64_t row) { return Logits<Float32>{scores(row), args_.experts, 0}; });
     }
-    keep();
-    choose();
+    if (args_.norm_out != nullptr)
+      for (int64_t row = 0; row < rows_; ++row)
+        write_scores(scores(row), reciprocal(row), args_.experts, args_.norm_out + (first_ + row) * args_.experts);
+    if (args_.input_ids != nullptr)
+      route();
+    else if (args_.bias == nullptr)
+      keep_and_choose([this](int64_t row) { return Plain{scores(row)}; });
+    else
+      keep_and_choose([this](int64_t row) { return Biased{scores(row), scratch_.bias}; });
     weigh();
   }
 
  private:
-  const Storage *source(int64_t row) const {
-    return static_cast<const Storage *>(args_.x) + (first_ + row) * args_.x_row_stride;
-  }
+  // Of a softmax without a bias they are not yet divided by their sum, and are so only where it matters.
   float *scores(int64_t row) const { return scratch_.scores + row * stride_; }
-  // What decides: the scores, or in a place of their own their sums with the bias, or what is left of either.
-  float *choice(int64_t row) const { return (chooses_by_scores_ ? scratch_.scores : scratch_.choice) + row * stride_; }
-
-  // Walks through memory along the shorter stride.
-  void gather() {
-    const auto copy = [this](int64_t row, int64_t expert) {
-      scores(row)[expert] = Type::load(source(row)[expert * args_.x_column_stride]);
-    };
-    if (std::abs(args_.x_row_stride) < std::abs(args_.x_column_stride)) {
-      for (int64_t expert = 0; expert < args_.experts; ++expert)
-        for (int64_t row = 0; row < rows_; ++row) copy(row, expert);
-    } else {
-      for (int64_t row = 0; row < rows_; ++row)
-        for (int64_t expert = 0; expert < args_.experts; ++expert) copy(row, expert);
-    }
-  }
+  float reciprocal(int64_t row) const { return undivided_ ? scratch_.reciprocals[row] : 1.0f; }
 
   template <class LogitsOf>
-  void score(LogitsOf logits_of) {
-    if (args_.bias == nullptr)
-      score(logits_of, [this](int64_t row) { return Scores{scores(row)}; });
-    else
-      score(logits_of, [this](int64_t row) { return BiasedScores{scores(row), scratch_.bias, choice(row)}; });
-    if (args_.norm_out != nullptr)
-      for (int64_t row = 0; row < rows_; ++row)
-        std::memcpy(args_.norm_out + (first_ + row) * args_.experts, scores(row), sizeof(float) * args_.experts);
-  }
-
-  template <class LogitsOf, class DestinationOf>
-  void score(LogitsOf logits_of, DestinationOf destination_of) {
+  MOE_GATING_FLATTEN void score(LogitsOf logits_of) {
+    auto &scratch = scratch_;
     if (args_.norm_type == 1) {
-      for (int64_t row = 0; row < rows_; ++row) sigmoid_row(logits_of(row), destination_of(row));
+      if (args_.bias == nullptr)
+        for (int64_t row = 0; row < rows_; ++row)
+          sigmoid_row<false>(logits_of(row), nullptr, scores(row), scratch.maxima[row]);
+      else
+        for (int64_t row = 0; row < rows_; ++row)
+          sigmoid_row<true>(logits_of(row), scratch.bias, scores(row), scratch.maxima[row]);
       return;
     }
-    float maxima[rows_per_block];
-    double sums[rows_per_block];
-    for (int64_t row = 0; row < rows_; ++row) maxima[row] = maximum(logits_of(row));
-    for (int64_t row = 0; row < rows_; ++row) sums[row] = exponentials(logits_of(row), maxima[row], scores(row));
-    for (int64_t row = 0; row < rows_; ++row) divide_row(args_.experts, sums[row], destination_of(row));
+    for (int64_t row = 0; row < rows_; ++row) maxima_of(logits_of(row), scratch.maxima[row]);
+    const auto k = static_cast<size_t>(std::min(args_.k, lanes));
+    for (int64_t first = 0; first < rows_; first += width) {
+      Columns columns = Columns::load(scratch.maxima, first);
+      sort_descending(columns.of);
+      Vector::store(scratch.row_maxima + first, columns.of[0]);
+      Vector::store(scratch.bounds + first, exp_times_2_64(Vector::sub(columns.of[k - 1], columns.of[0])));
+    }
+    undivided_ = args_.bias == nullptr;
+    bounded_ = undivided_ && args_.k <= usual && args_.k_group == args_.group_count;
+    for (int64_t row = 0; row < rows_; ++row)
+      scratch.reciprocals[row] =
+          static_cast<float>(1 / exponentials(logits_of(row), scratch.row_maxima[row], scores(row)));
+    if (!undivided_)
+      for (int64_t row = 0; row < rows_; ++row)
+        divide_row(args_.experts, scratch.reciprocals[row], scratch.bias, scores(row), scratch.maxima[row]);
   }
 
-  void keep() {
+  template <class ChoiceOf>
+  void keep_and_choose(ChoiceOf choice_of) {
+    if (args_.k_group < args_.group_count) {
+      keep(choice_of);
+      if (!ranged_) return choose([this](int64_t row) { return Plain{scratch_.masked + row * stride_}; });
+    }
+    choose(choice_of);
+  }
+
+  template <class ChoiceOf>
+  MOE_GATING_FLATTEN void keep(ChoiceOf choice_of) {
     const int64_t count = args_.group_count, size = args_.experts / count;
-    if (args_.k_group == count) return;
     auto &scratch = scratch_;
-    for (int64_t row = 0; row < rows_; ++row)
-      score_groups(choice(row), count, size, args_.group_select_mode == 1, scratch.group_scores[row]);
-    for (int64_t row = 0; row < rows_; ++row) rank(scratch.group_scores[row], count, scratch.group_ranks[row]);
+    for (int64_t row = 0; row < rows_; ++row) {
+      float *const scores = count <= lanes ? scratch.few_group_scores[row] : scratch.group_scores[row];
+      for (int64_t i = 0; i < lanes; i += width) Vector::store(scores + i, Vector::set(-infinity));
+      score_groups(choice_of(row), count, size, args_.group_select_mode == 1, scores);
+      if (undivided_)
+        for (int64_t i = 0; i < count; i += width)
+          Vector::store(scores + i,
+                        Vector::mul(Vector::load(Float32(), scores + i), Vector::set(scratch.reciprocals[row])));
+    }
     ranged_ = size >= width;
+    if (ranged_ && count <= lanes) {
+      for (int64_t first = 0; first < rows_; first += width) {
+        if (count <= 8)
+          keep_few<8>(scratch.few_group_scores, first, args_.k_group, scratch.kept_bits);
+        else
+          keep_few<16>(scratch.few_group_scores, first, args_.k_group, scratch.kept_bits);
+      }
+      for (int64_t row = 0; row < rows_; ++row) {
+        auto bits = static_cast<uint32_t>(scratch.kept_bits[row]);
+        for (int64_t i = 0; i < args_.k_group; ++i, bits &= bits - 1)
+          scratch.kept[row][i] = static_cast<int32_t>(__builtin_ctz(bits) * size);
+      }
+      return;
+    }
+    for (int64_t row = 0; row < rows_; ++row)
+      rank(count <= lanes ? scratch.few_group_scores[row] : scratch.group_scores[row], count, scratch.group_ranks[row]);
     for (int64_t row = 0; row < rows_; ++row) {
       const int32_t *ranks = scratch.group_ranks[row];
-      if (ranged_)
+      if (ranged_) {
         keep_groups(ranks, count, size, args_.k_group, scratch.kept[row]);
-      else
-        mask_groups(ranks, count, size, args_.k_group, choice(row), scratch.choice + row * stride_);
+      } else {
+        mask_groups(ranks, count, size, args_.k_group, choice_of(row), scratch.masked + row * stride_);
+      }
     }
-    if (!ranged_) chooses_by_scores_ = false;
   }
 
   Ranges ranges(int64_t row) const {
@@ -142,65 +143,133 @@ class Block {
     return {args_.k_group, args_.experts / args_.group_count, scratch_.kept[row]};
   }
 
-  // Most rows have from k to `usual` candidates, which are ordered without a branch. The others take select().
-  void choose() {
+  template <class ChoiceOf>
+  MOE_GATING_FLATTEN void choose(ChoiceOf choice_of) {
     auto &scratch = scratch_;
-    float bounds[rows_per_block];
-    for (int64_t row = 0; row < rows_; ++row) bounds[row] = quick_bound(choice(row), ranges(row), args_.k);
-    if (args_.k <= usual) {
-      for (int64_t row = 0; row < rows_; ++row)
-        append<false>(choice(row), ranges(row), bounds[row] == -infinity ? nan : bounds[row], scratch.candidates[row]);
-      for (int64_t row = 0; row < rows_; ++row) order_usual(row);
+    if (args_.k > usual) {
+      for (int64_t row = 0; row < rows_; ++row) select_one(row, choice_of(row));
+      return;
+    }
+    if (!bounded_) {
+      if (args_.k_group < args_.group_count)
+        for (int64_t row = 0; row < rows_; ++row) lane_maxima(choice_of(row), ranges(row), scratch.maxima[row]);
+      for (int64_t first = 0; first < rows_; first += width) {
+        Columns columns = Columns::load(scratch.maxima, first);
+        sort_descending(columns.of);
+        Vector::store(scratch.bounds + first, columns.of[args_.k - 1]);
+      }
+    }
+    for (int64_t row = 0; row < rows_; ++row) {
+      const F bound = Vector::set(scratch.bounds[row] * (undivided_ ? 1 - margin : 1.0f));
+      scratch.candidate_counts[row] = collect(
+          choice_of(row), ranges(row), [&](F value) { return Vector::at_least(value, bound); }, scratch.candidates[row],
+          0);
     }
     for (int64_t row = 0; row < rows_; ++row)
-      if (args_.k > usual || scratch.candidates[row].count > usual || bounds[row] == -infinity)
-        select(choice(row), args_.experts, ranges(row), args_.k, bounds[row], scratch.candidates[row],
-               scratch.chosen[row]);
-  }
-
-  void order_usual(int64_t row) {
-    Candidates &candidates = scratch_.candidates[row];
-    alignas(64) int32_t ranks[usual];
-    const int64_t count = std::min(candidates.count, usual);
-    for (int64_t i = 0; i < usual; i += width)
-      Vector::store(candidates.values + i,
-                    Vector::head(Vector::load(Float32(), candidates.values + i), count - i, Vector::set(nan)));
-    rank(candidates.values, usual, ranks);
-    for (int64_t i = 0; i < usual; ++i) scratch_.chosen[row][ranks[i]] = candidates.experts[i];
-  }
-
-  void weigh() {
+      if (scratch.candidate_counts[row] > usual) thin(row, choice_of(row));
+    for (int64_t row = 0; row < rows_; ++row) fetch(row);
+    order();
     for (int64_t row = 0; row < rows_; ++row)
-      for (int64_t i = 0; i < args_.k; ++i) scratch_.weights[row][i] = scores(row)[scratch_.chosen[row][i]];
-    for (int64_t row = 0; row < rows_; ++row) write(row, scratch_.weights[row]);
+      if (scratch.unusual[row]) select_one(row, choice_of(row));
   }
 
-  void write(int64_t row, const float *weights) {
-    const int64_t begin = (first_ + row) * args_.k;
-    int32_t *expert_idx = args_.expert_idx + begin;
-    auto *y = static_cast<Storage *>(args_.y) + begin;
-    const F divisor = Vector::set(args_.norm_type == 1 ? sum(weights, args_.k) + args_.eps : 1.0f);
-    const F factor = Vector::set(args_.routed_scaling_factor);
-    // A whole vector may be written where the rest of it belongs to rows that are still to come.
-    const int64_t whole = std::min(last_ * args_.k - begin - width + 1, args_.k);
-    for (int64_t i = 0; i < args_.k; i += width) {
-      const F weight = Vector::mul(Vector::div(Vector::load(Float32(), weights + i), divisor), factor);
-      if (i < whole) {
-        Vector::store(Type(), y + i, weight);
-        Vector::store(expert_idx + i, Vector::load(scratch_.chosen[row] + i));
-      } else {
-        Storage rest[width];
-        Vector::store(Type(), rest, weight);
-        std::copy_n(rest, std::min(width, args_.k - i), y + i);
-        std::copy_n(scratch_.chosen[row] + i, std::min(width, args_.k - i), expert_idx + i);
+  // Of more candidates than usual, those that reach the bound, the greater ones first; still too many if more than `usual`
+  // are greater.
+  template <class Choice>
+  [[gnu::noinline]] void thin(int64_t row, Choice choice) {
+    const auto divided = divide(row, choice);
+    const F bound = Vector::set(scratch_.bounds[row] * reciprocal(row));
+    int32_t *const experts = scratch_.candidates[row];
+    int64_t count = collect(divided, ranges(row), [&](F value) { return Vector::greater(value, bound); }, experts, 0);
+    if (count <= usual)
+      count = std::min(
+          usual, collect(divided, ranges(row), [&](F value) { return Vector::equal(value, bound); }, experts, count));
+    scratch_.candidate_counts[row] = count;
+  }
+
+  Product divide(int64_t row, Plain choice) const { return {choice.values, Vector::set(reciprocal(row))}; }
+  Biased divide(int64_t, Biased choice) const { return choice; }
+
+  // The scores of the candidates, and what decides among them.
+  void fetch(int64_t row) {
+    auto &scratch = scratch_;
+    const int64_t count = scratch.candidate_counts[row];
+    const F lowest = Vector::set(-infinity);
+    for (int64_t i = 0; i < lanes; i += width) {
+      const I experts = Vector::load(scratch.candidates[row] + i);
+      F value = Vector::gather(scores(row), experts);
+      if (undivided_) value = Vector::mul(value, Vector::set(reciprocal(row)));
+      if (args_.bias != nullptr) {
+        Vector::store(scratch.candidate_scores[row] + i, value);
+        value = Vector::add(value, Vector::gather(scratch.bias, experts));
       }
+      value = Vector::head(value, count - i, lowest);
+      Vector::store(scratch.candidate_values[row] + i, value);
+      Vector::store(scratch.order[row] + i, with_places(Vector::key(value), i));
+    }
+    bool usable = count >= args_.k && count <= usual && scratch.bounds[row] > -infinity;
+    if (undivided_) usable = usable && scratch.bounds[row] * reciprocal(row) >= least_divided;
+    scratch.unusual[row] = !usable;
+  }
+
+  template <class Values>
+  [[gnu::noinline]] void select_one(int64_t row, Values choice) {
+    auto &scratch = scratch_;
+    for (int64_t i = 0; i < args_.experts; i += width)
+      Vector::store(scratch.choice + i, Vector::mul(choice(i), Vector::set(reciprocal(row))));
+    Candidates candidates{scratch.experts, scratch.values, 0};
+    const Ranges from = ranges(row);
+    select(scratch.choice, args_.experts, from, args_.k, quick_bound(scratch.choice, from, args_.k), candidates,
+           scratch.chosen[row]);
+    fetch_weights(row);
+  }
+
+  void fetch_weights(int64_t row) {
+    for (int64_t i = 0; i < args_.k; ++i)
+      scratch_.weights[row][i] = scores(row)[scratch_.chosen[row][i]] * reciprocal(row);
+  }
+
+  void route() {
+    for (int64_t row = 0; row < rows_; ++row) {
+      take_experts(args_, first_ + row, scratch_.chosen[row]);
+      fetch_weights(row);
+    }
+  }
+
+  // Writes the candidates in order, and marks the rows whose order is not certain.
+  MOE_GATING_FLATTEN void order() {
+    auto &scratch = scratch_;
+    const auto &weights = args_.bias == nullptr ? scratch.candidate_values : scratch.candidate_scores;
+    for (int64_t first = 0; first < rows_; first += width) sort_rows(scratch.order, first);
+    for (int64_t row = 0; row < rows_; ++row) {
+      for (int64_t i = 0; i < lanes; i += width) {
+        const I places = places_of(Vector::load(scratch.order[row] + i));
+        Vector::store(scratch.chosen[row] + i, Vector::pick(scratch.candidates[row], places));
+        Vector::store(scratch.ordered[row] + i, Vector::pick(scratch.candidate_values[row], places));
+        Vector::store(scratch.weights[row] + i, Vector::pick(weights[row], places));
+      }
+      scratch.ordered[row][lanes] = -infinity;
+    }
+    for (int64_t row = 0; row < rows_; ++row)
+      for (int64_t i = 0; i < lanes; i += width)
+        if (Vector::any_less(Vector::load(Float32(), scratch.ordered[row] + i),
+                             Vector::load(Float32(), scratch.ordered[row] + i + 1)))
+          scratch.unusual[row] = true;
+  }
+
+  MOE_GATING_FLATTEN void weigh() {
+    for (int64_t row = 0; row < rows_; ++row) {
+      const int64_t begin = (first_ + row) * args_.k;
+      write_row<Type>(scratch_.weights[row], scratch_.chosen[row], args_.k, args_.norm_type == 1, args_.eps,
+                      args_.routed_scaling_factor, last_ * args_.k - begin,
+                      static_cast<typename Type::Storage *>(args_.y) + begin, args_.expert_idx + begin);
     }
   }
 
   const moe_gating_top_k_args &args_;
   Scratch &scratch_;
   int64_t first_, rows_, last_, stride_;
-  bool chooses_by_scores_, ranged_ = false;
+  bool undivided_ = false, bounded_ = false, ranged_ = false;
 };
 
 template <class Type>

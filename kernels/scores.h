@@ -1,6 +1,7 @@
 // Step 1: the scores of a row of logits. Vector is the one that was included before.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -56,6 +57,15 @@ inline F exp_times_2_64(F x) {
   return Vector::floats(Vector::add(Vector::bits(reduced.exp_r), exponent));
 }
 
+// How much of a vector counts: all of it, or its first lanes.
+struct Whole {
+  F head(F value, F) const { return value; }
+};
+struct Part {
+  int64_t count;
+  F head(F value, F rest) const { return Vector::head(value, count, rest); }
+};
+
 // A row of logits, next to each other.
 template <class Type>
 struct Logits {
@@ -63,12 +73,13 @@ struct Logits {
   int64_t experts;
   int64_t next;  // from here to the logits that will be read a block later
 
-  F vector(int64_t i) const { return Vector::load(Type(), x + i); }
-  F first_look(int64_t i) const {
+  F load(int64_t i, Whole) const { return Vector::load(Type(), x + i); }
+  F load(int64_t i, Part part) const { return Vector::load_part(Type(), x + i, part.count); }
+  template <class Size>
+  F first_look(int64_t i, Size size) const {
     __builtin_prefetch(x + next + i);
-    return vector(i);
+    return load(i, size);
   }
-  F last(int64_t i) const { return Vector::load_part(Type(), x + i, experts - i); }
 };
 
 // Combines all lanes into each, without a detour through memory. `combine` takes two vectors and does not mind order.
@@ -96,76 +107,100 @@ inline float first_lane(F value) {
   return lanes[0];
 }
 
-// Takes scores to where they go: a whole number of vectors of them.
-struct Scores {
-  float *scores;
-  void write(int64_t i, F score) const { Vector::store(scores + i, score); }
+constexpr int64_t lanes = 16;  // of a row, expert i belongs to lane i % 16, whatever the width of a vector
+constexpr int64_t parts = lanes / width;
+
+// Calls step(part, i, size) for the vectors of `experts` values; lanes part * width and after are in the vector.
+template <class Step>
+MOE_GATING_INLINE void walk(int64_t experts, Step step) {
+  int64_t i = 0;
+  for (; i + 4 * width <= experts; i += 4 * width) {
+    step(0, i, Whole());
+    step(1 % parts, i + width, Whole());
+    step(2 % parts, i + 2 * width, Whole());
+    step(3 % parts, i + 3 * width, Whole());
+  }
+  for (int64_t part = 0; i < experts; ++part, i += width) {
+    if (i + width <= experts)
+      step(part % parts, i, Whole());
+    else
+      step(part % parts, i, Part{experts - i});
+  }
+}
+
+// The largest of each lane; NaN is passed over.
+class Maxima {
+ public:
+  Maxima() {
+    for (F &part : parts_) part = Vector::set(-infinity);
+  }
+  void see(int64_t part, F value) { parts_[part] = Vector::max(value, parts_[part]); }
+  void store(float *to) const {
+    for (int64_t part = 0; part < parts; ++part) Vector::store(to + part * width, parts_[part]);
+  }
+
+ private:
+  F parts_[parts];
 };
 
-// With a bias the choice is by another value than the score.
-struct BiasedScores {
-  float *scores;
-  const float *bias;
-  float *choice;
-  void write(int64_t i, F score) const {
+// Writes a whole number of vectors of scores, and the maxima of the lanes of what they and the bias sum to.
+template <bool biased, class Type>
+MOE_GATING_INLINE void sigmoid_row(Logits<Type> logits, const float *bias, float *scores, float *maxima) {
+  Maxima largest;
+  walk(logits.experts, [&](int64_t part, int64_t i, auto size) {
+    const F score = sigmoid(logits.first_look(i, size));
     Vector::store(scores + i, score);
-    Vector::store(choice + i, Vector::add(score, Vector::load(Float32(), bias + i)));
-  }
-};
-
-template <class Type, class Destination>
-void sigmoid_row(Logits<Type> logits, Destination to) {
-  int64_t i = 0;
-  for (; i + width <= logits.experts; i += width) to.write(i, sigmoid(logits.first_look(i)));
-  if (i < logits.experts) to.write(i, sigmoid(logits.last(i)));
+    const F choice = !biased ? score : Vector::add(score, Vector::load(Float32(), bias + i));
+    largest.see(part, size.head(choice, Vector::set(-infinity)));
+  });
+  largest.store(maxima);
 }
 
-// A softmax takes three walks over the row; the kernel takes each over several rows, which hides their latencies.
+// A softmax takes walks over the row; the kernel takes each over several rows, which hides their latencies.
 template <class Type>
-float maximum(Logits<Type> logits) {
-  const F lowest = Vector::set(-infinity);
-  F even = lowest, odd = lowest;
-  int64_t i = 0;
-  for (; i + 2 * width <= logits.experts; i += 2 * width) {
-    even = Vector::max(logits.first_look(i), even);  // NaN is passed over
-    odd = Vector::max(logits.first_look(i + width), odd);
-  }
-  if (i + width <= logits.experts) even = Vector::max(logits.first_look(i), even), i += width;
-  if (i < logits.experts) odd = Vector::max(Vector::head(logits.last(i), logits.experts - i, lowest), odd);
-  return first_lane(reduce(Vector::max(even, odd), Vector::max));
+MOE_GATING_INLINE void maxima_of(Logits<Type> logits, float *maxima) {
+  Maxima largest;
+  walk(logits.experts, [&](int64_t part, int64_t i, auto size) {
+    largest.see(part, size.head(logits.load(i, size), Vector::set(-infinity)));
+  });
+  largest.store(maxima);
 }
 
-// Returns the sum.
+// Writes 2^64 exp(x - maximum), a whole number of vectors, and returns their sum.
 template <class Type>
-double exponentials(Logits<Type> logits, float maximum, float *exponentials) {
+MOE_GATING_INLINE double exponentials(Logits<Type> logits, float maximum, float *to) {
   const F largest = Vector::set(maximum);
   Vector::Sum sum;
-  const auto write = [&](int64_t i, F x) {
-    const F e = exp_times_2_64(Vector::sub(x, largest));
-    Vector::store(exponentials + i, e);
+  const auto take = [&](int64_t i, auto size) {
+    const F e = size.head(exp_times_2_64(Vector::sub(logits.first_look(i, size), largest)), Vector::set(0.0f));
+    Vector::store(to + i, e);
     return e;
   };
   int64_t i = 0;
   for (; i + 4 * width <= logits.experts; i += 4 * width) {  // pairs of pairs first: few roundings, few sums in double
-    const F first = Vector::add(write(i, logits.vector(i)), write(i + width, logits.vector(i + width)));
-    const int64_t j = i + 2 * width;
-    const F second = Vector::add(write(j, logits.vector(j)), write(j + width, logits.vector(j + width)));
-    sum.add(Vector::add(first, second));
+    const F a = take(i, Whole()), b = take(i + width, Whole());
+    const F c = take(i + 2 * width, Whole()), d = take(i + 3 * width, Whole());
+    sum.add(Vector::add(Vector::add(a, b), Vector::add(c, d)));
   }
-  for (; i + width <= logits.experts; i += width) sum.add(write(i, logits.vector(i)));
-  if (i < logits.experts) sum.add(Vector::head(write(i, logits.last(i)), logits.experts - i, Vector::set(0.0f)));
+  if (i < logits.experts) {
+    F rest = Vector::set(0.0f);
+    for (; i + width <= logits.experts; i += width) rest = Vector::add(rest, take(i, Whole()));
+    if (i < logits.experts) rest = Vector::add(rest, take(i, Part{logits.experts - i}));
+    sum.add(rest);
+  }
   return sum.total();
 }
 
-// Divides by the sum: multiplies by its reciprocal, of which a second float has what the first has no room for.
-template <class Destination>
-void divide_row(int64_t experts, double sum, Destination to) {
-  const auto reciprocal = static_cast<float>(1 / sum);
-  const F factor = Vector::set(reciprocal), rest = Vector::set(static_cast<float>(1 / sum - reciprocal));
-  for (int64_t i = 0; i < experts; i += width) {
-    const F e = Vector::load(Float32(), to.scores + i);
-    to.write(i, Vector::fma(e, rest, Vector::mul(e, factor)));
-  }
+// Divides exponentials by their sum: one product, so that of two the larger has the larger score, or both have the same.
+MOE_GATING_INLINE void divide_row(int64_t experts, float reciprocal, const float *bias, float *scores, float *maxima) {
+  Maxima largest;
+  walk(experts, [&](int64_t part, int64_t i, auto size) {
+    const F score = Vector::mul(Vector::load(Float32(), scores + i), Vector::set(reciprocal));
+    Vector::store(scores + i, score);
+    const F choice = Vector::add(score, Vector::load(Float32(), bias + i));
+    largest.see(part, size.head(choice, Vector::set(-infinity)));
+  });
+  largest.store(maxima);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "columns.h"
 #include "half.h"
 #include "moe_gating_top_k.h"
 #include "scores.h"
@@ -18,6 +19,23 @@ constexpr int64_t few = 128;
 constexpr int64_t usual = 16;  // candidates that most rows have at most: they are ordered without a branch
 constexpr int64_t slack = 16;  // a store may write this much behind what counts
 
+// What decides: the scores, or their sums with the bias.
+struct Plain {
+  const float *values;
+  F operator()(int64_t i) const { return Vector::load(Float32(), values + i); }
+};
+struct Product {
+  const float *values;
+  F factor;
+  F operator()(int64_t i) const { return Vector::mul(Vector::load(Float32(), values + i), factor); }
+};
+struct Biased {
+  const float *values, *bias;
+  F operator()(int64_t i) const {
+    return Vector::add(Vector::load(Float32(), values + i), Vector::load(Float32(), bias + i));
+  }
+};
+
 inline F load_head(const float *from, int64_t lanes) {
   return Vector::head(Vector::load(Float32(), from), lanes, Vector::set(-infinity));
 }
@@ -27,14 +45,15 @@ struct Ranges {
   int64_t count, size;
   const int32_t *first;  // of each range
 
-  // Calls step(i, vector) for the vectors of each range, which -inf fills up. There is slack behind values.
-  template <class Step>
-  void for_each(const float *values, Step step) const {
+  // Calls step(part, i, vector) for the vectors of each range, which -inf fills up. There is slack behind values.
+  template <class Values, class Step>
+  void for_each(Values values, Step step) const {
     for (int64_t range = 0; range < count; ++range) {
-      const int64_t begin = first[range], end = begin + size;
-      int64_t i = begin;
-      for (; i + width <= end; i += width) step(i, Vector::load(Float32(), values + i));
-      if (i < end) step(i, load_head(values + i, end - i));
+      const int64_t begin = first[range];
+      int64_t i = 0;
+      for (; i + width <= size; i += width) step(i / width % parts, begin + i, values(begin + i));
+      if (i < size)
+        step(i / width % parts, begin + i, Vector::head(values(begin + i), size - i, Vector::set(-infinity)));
     }
   }
 };
@@ -67,40 +86,41 @@ inline void rank(const float *values, int64_t count, int32_t *ranks) {
 
 // A value that at least k values reach: the k-th largest of the maxima of `lanes` interleaved parts of the row. Tight on
 // ordinary data. -inf when there is no such value.
-template <int64_t lanes>
+template <int64_t lane_count>
 float bound_by_lanes(const float *values, const Ranges &ranges, int64_t k) {
-  constexpr int64_t parts = lanes / width;
+  constexpr int64_t vectors = lane_count / width;
   const F lowest = Vector::set(-infinity);
-  F largest[parts];
+  F largest[vectors];
   for (F &part : largest) part = lowest;
   for (int64_t range = 0; range < ranges.count; ++range) {
     const float *from = values + ranges.first[range];
     int64_t i = 0;
-    for (; i + lanes <= ranges.size; i += lanes)
-      for (int64_t part = 0; part < parts; ++part)
+    for (; i + lane_count <= ranges.size; i += lane_count)
+      for (int64_t part = 0; part < vectors; ++part)
         largest[part] = Vector::max(Vector::load(Float32(), from + i + part * width), largest[part]);
-    for (int64_t part = 0; part < parts; ++part)
+    for (int64_t part = 0; part < vectors; ++part)
       if (i + part * width < ranges.size)
         largest[part] = Vector::max(load_head(from + i + part * width, std::min(width, ranges.size - i - part * width)),
                                     largest[part]);
   }
-  alignas(64) float maxima[lanes];
-  for (int64_t part = 0; part < parts; ++part) Vector::store(maxima + part * width, largest[part]);
+  alignas(64) float maxima[lane_count];
+  for (int64_t part = 0; part < vectors; ++part) Vector::store(maxima + part * width, largest[part]);
   F bound = Vector::set(infinity);
-  for (int64_t part = 0; part < parts; ++part) {
+  for (int64_t part = 0; part < vectors; ++part) {
     I greater = Vector::set(int32_t{0});
-    for (int64_t lane = 0; lane < lanes; ++lane)
+    for (int64_t lane = 0; lane < lane_count; ++lane)
       greater = Vector::count_greater(greater, Vector::set(maxima[lane]), largest[part]);
     bound =
         Vector::min(bound, Vector::where_less(greater, static_cast<int32_t>(k), largest[part], Vector::set(infinity)));
   }
-  return first_lane(reduce(bound, Vector::min));
+  return first_lane(reduce(bound, [](F a, F b) { return Vector::min(a, b); }));
 }
 
 inline int64_t count_above(const float *values, const Ranges &ranges, float bound) {
   alignas(64) int32_t counts[width];
   I sum = Vector::set(int32_t{0});
-  ranges.for_each(values, [&](int64_t, F value) { sum = Vector::count_greater(sum, value, Vector::set(bound)); });
+  ranges.for_each(Plain{values},
+                  [&](int64_t, int64_t, F value) { sum = Vector::count_greater(sum, value, Vector::set(bound)); });
   Vector::store(counts, sum);
   int64_t total = 0;
   for (const int32_t count : counts) total += count;
@@ -119,39 +139,69 @@ inline float kth_largest(const float *values, const Ranges &ranges, int64_t k) {
   return value_of(static_cast<int32_t>(high));
 }
 
+template <class Values>
+MOE_GATING_INLINE void lane_maxima(Values values, const Ranges &ranges, float *maxima) {
+  Maxima largest;
+  ranges.for_each(values, [&](int64_t part, int64_t, F value) { largest.see(part, value); });
+  largest.store(maxima);
+}
+
 // Experts and their values, in ascending order of the experts; a store may go beyond what counts.
 struct Candidates {
-  alignas(64) int32_t experts[MOE_GATING_MAX_EXPERTS + slack];
-  alignas(64) float values[MOE_GATING_MAX_EXPERTS + slack];
+  int32_t *experts;
+  float *values;
   int64_t count;
 };
 
-template <bool strictly>
-void append(const float *values, const Ranges &ranges, float bound, Candidates &to) {
+template <bool strictly, class Values>
+MOE_GATING_INLINE void append(Values values, const Ranges &ranges, float bound, Candidates &to) {
   const F least = Vector::set(bound);
+  int32_t *experts = to.experts;
+  float *kept = to.values;
   int64_t count = 0;
-  ranges.for_each(values, [&](int64_t i, F value) {
-    count += Vector::append<strictly>(to.experts + count, to.values + count, static_cast<int32_t>(i), value, least);
+  ranges.for_each(values, [&](int64_t, int64_t i, F value) {
+    count += Vector::append<strictly>(experts + count, kept + count, static_cast<int32_t>(i), value, least);
   });
   to.count = count;
 }
 
+// Writes the experts of the values for which compare() has bits, ascending, behind the `count` that are there, as long as
+// there are fewer than `usual`. Returns how many there would be. There is room for two times `usual`.
+template <class Values, class Compare>
+MOE_GATING_INLINE int64_t collect(Values values, const Ranges &ranges, Compare compare, int32_t *experts,
+                                  int64_t count) {
+  for (int64_t range = 0; range < ranges.count; ++range) {
+    for (int64_t begin = ranges.first[range], left = ranges.size; left > 0; begin += 64, left -= 64) {
+      uint64_t bits = 0;
+      if (left >= 64) {
+        for (int64_t i = 0; i < 64; i += width) bits |= compare(values(begin + i)) << i;
+      } else {
+        for (int64_t i = 0; i < left; i += width) bits |= compare(values(begin + i)) << i;
+        bits &= (uint64_t{1} << left) - 1;
+      }
+      Vector::unpack(bits, std::min<int64_t>(left, 64), static_cast<int32_t>(begin), experts + std::min(count, usual));
+      count += __builtin_popcountll(bits);
+    }
+  }
+  return count;
+}
+
 // A bound that at least k values reach, found without looking at their order; -inf when that fails.
 inline float quick_bound(const float *values, const Ranges &ranges, int64_t k) {
-  if (k <= usual) return bound_by_lanes<usual>(values, ranges, k);
+  if (k <= lanes) return bound_by_lanes<lanes>(values, ranges, k);
   return k <= 64 ? bound_by_lanes<64>(values, ranges, k) : -infinity;
 }
 
 // Collects the k best and perhaps more, up to `few`; where values are equal the lower index comes first. Fewer than k only
 // when no others are greater than -inf. `bound` is what quick_bound() gave.
-inline void collect(const float *values, const Ranges &ranges, int64_t k, float bound, Candidates &to) {
+inline void collect_many(const float *values, const Ranges &ranges, int64_t k, float bound, Candidates &to) {
   if (bound > -infinity && count_above(values, ranges, bound) >= k) {
-    append<false>(values, ranges, bound, to);
+    append<false>(Plain{values}, ranges, bound, to);
     if (to.count <= few) return;
     bound = -infinity;
   }
   if (bound == -infinity && count_above(values, ranges, bound) >= k) bound = kth_largest(values, ranges, k);
-  append<true>(values, ranges, bound, to);
+  append<true>(Plain{values}, ranges, bound, to);
   if (bound == -infinity) return;
   for (int64_t range = 0; range < ranges.count; ++range)
     for (int64_t i = ranges.first[range]; i < ranges.first[range] + ranges.size && to.count < k; ++i) {
@@ -203,7 +253,7 @@ inline void fill_up(int64_t count, int64_t k, int64_t experts, int32_t *chosen) 
 // Writes the k experts with the largest values, best first. There is room for all experts and slack in chosen.
 inline void select(const float *values, int64_t experts, const Ranges &ranges, int64_t k, float bound,
                    Candidates &candidates, int32_t *chosen) {
-  collect(values, ranges, k, bound, candidates);
+  collect_many(values, ranges, k, bound, candidates);
   sort(candidates, chosen);
   if (candidates.count < k) fill_up(candidates.count, k, experts, chosen);
 }

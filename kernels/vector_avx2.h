@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "half.h"
 
 namespace moe_gating {
@@ -75,6 +77,30 @@ struct Vector {
     }
   }
 
+  // Takes the rows of a square to its columns.
+  static void transpose(F (&square)[width]) {
+    F pairs[width], quads[width];
+    for (int i = 0; i < width; i += 2) {
+      pairs[i] = _mm256_unpacklo_ps(square[i], square[i + 1]);
+      pairs[i + 1] = _mm256_unpackhi_ps(square[i], square[i + 1]);
+    }
+    for (int i = 0; i < width; i += 4)
+      for (int half = 0; half < 2; ++half) {
+        quads[i + 2 * half] = _mm256_shuffle_ps(pairs[i + half], pairs[i + 2 + half], 0x44);
+        quads[i + 2 * half + 1] = _mm256_shuffle_ps(pairs[i + half], pairs[i + 2 + half], 0xee);
+      }
+    for (int i = 0; i < 4; ++i) {
+      square[i] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20);
+      square[i + 4] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31);
+    }
+  }
+
+  static float total(F value) {
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(value), _mm256_extractf128_ps(value, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  }
+
   // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
   struct Sum {
     __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
@@ -95,6 +121,10 @@ struct Vector {
   static I bits(F value) { return _mm256_castps_si256(value); }
   static F floats(I bits) { return _mm256_castsi256_ps(bits); }
   static I add(I a, I b) { return _mm256_add_epi32(a, b); }
+  static I sub(I a, I b) { return _mm256_sub_epi32(a, b); }
+  static I max(I a, I b) { return _mm256_max_epi32(a, b); }
+  static I min(I a, I b) { return _mm256_min_epi32(a, b); }
+  static I both(I a, I b) { return _mm256_and_si256(a, b); }
   static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23); }
   static I key(F value) {
     const I read = bits(_mm256_add_ps(value, _mm256_setzero_ps()));
@@ -103,9 +133,41 @@ struct Vector {
   }
   static I count_greater(I counts, I a, I b) { return _mm256_sub_epi32(counts, _mm256_cmpgt_epi32(a, b)); }
   static I count_greater(I counts, F a, F b) { return _mm256_sub_epi32(counts, bits(_mm256_cmp_ps(a, b, _CMP_GT_OQ))); }
+  static I count_not_less(I counts, I a, I b) {
+    return _mm256_add_epi32(add(counts, set(int32_t{1})), _mm256_cmpgt_epi32(b, a));
+  }
+  static I add_where_less(I sums, I counts, int32_t limit, int32_t value) {
+    return add(sums, both(_mm256_cmpgt_epi32(set(limit), counts), set(value)));
+  }
   static F where_less(I counts, int32_t limit, F value, F rest) {
     return _mm256_blendv_ps(rest, value, floats(_mm256_cmpgt_epi32(set(limit), counts)));
   }
+
+  // A bit for each lane.
+  static uint64_t at_least(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
+  static uint64_t greater(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
+  static uint64_t equal(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
+  // Writes the numbers of the bits that are set, each plus `base`, at least the first 16 of them; behind them any numbers of
+  // the `count` bits.
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) {
+    int64_t written = 0;
+    for (int64_t i = 0; i < count; i += width, bits >>= width) {
+      const auto *lanes = reinterpret_cast<const __m128i *>(&compressions.lanes[bits & 0xff]);
+      const I numbers = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes));
+      store(to + std::min<int64_t>(written, 16), add(set(base + static_cast<int32_t>(i)), numbers));
+      written += __builtin_popcountll(bits & 0xff);
+    }
+  }
+  static F gather(const float *from, I indices) { return _mm256_i32gather_ps(from, indices, 4); }
+
+  // Of a table of 16: the entries that the low four bits of the indices name.
+  static F pick(const float *table, I indices) {
+    const F low = _mm256_permutevar8x32_ps(load(Float32(), table), indices);
+    const F high = _mm256_permutevar8x32_ps(load(Float32(), table + 8), indices);
+    return _mm256_blendv_ps(low, high, floats(_mm256_slli_epi32(indices, 28)));
+  }
+  static I pick(const int32_t *table, I indices) { return bits(pick(reinterpret_cast<const float *>(table), indices)); }
+  static bool any_less(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NGE_UQ)) != 0; }  // or NaN
 
   template <bool strictly>
   static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
@@ -118,6 +180,7 @@ struct Vector {
   }
 
  private:
+  static uint64_t bits_of_lanes(F mask) { return static_cast<uint64_t>(_mm256_movemask_ps(mask)); }
   static __m128i load_halves(const uint16_t *from) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(from)); }
   static void store_halves(uint16_t *to, __m128i halves) { _mm_storeu_si128(reinterpret_cast<__m128i *>(to), halves); }
   static I lanes_below(int64_t count) {

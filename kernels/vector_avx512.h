@@ -1,4 +1,4 @@
-// Sixteen floats in a register of AVX-512 (F and BW).
+// Sixteen floats in a register of AVX-512 (F, BW and VBMI2).
 #pragma once
 
 #include <immintrin.h>
@@ -7,6 +7,14 @@
 
 namespace moe_gating {
 namespace {
+
+template <int count>
+struct Numbers {
+  uint8_t of[count] = {};
+  constexpr Numbers() {
+    for (int i = 0; i < count; ++i) of[i] = static_cast<uint8_t>(i);
+  }
+};
 
 struct Vector {
   using F = __m512;
@@ -64,6 +72,33 @@ struct Vector {
     }
   }
 
+  // Takes the rows of a square to its columns.
+  static void transpose(F (&square)[width]) {
+    F pairs[width], quads[width];
+    for (int i = 0; i < width; i += 2) {
+      pairs[i] = _mm512_unpacklo_ps(square[i], square[i + 1]);
+      pairs[i + 1] = _mm512_unpackhi_ps(square[i], square[i + 1]);
+    }
+    for (int i = 0; i < width; i += 4)
+      for (int half = 0; half < 2; ++half) {
+        const __m512d a = _mm512_castps_pd(pairs[i + half]), b = _mm512_castps_pd(pairs[i + 2 + half]);
+        quads[i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+        quads[i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+      }
+    for (int i = 0; i < 4; ++i) {  // the quarters of the registers
+      const F a = _mm512_shuffle_f32x4(quads[i], quads[i + 4], 0x88);
+      const F b = _mm512_shuffle_f32x4(quads[i], quads[i + 4], 0xdd);
+      const F c = _mm512_shuffle_f32x4(quads[i + 8], quads[i + 12], 0x88);
+      const F d = _mm512_shuffle_f32x4(quads[i + 8], quads[i + 12], 0xdd);
+      square[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+      square[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88);
+      square[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+      square[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+  }
+
+  static float total(F value) { return _mm512_reduce_add_ps(value); }
+
   // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
   struct Sum {
     __m512d low = _mm512_setzero_pd(), high = _mm512_setzero_pd();
@@ -71,11 +106,7 @@ struct Vector {
       low = _mm512_add_pd(low, _mm512_cvtps_pd(_mm512_castps512_ps256(value)));
       high = _mm512_add_pd(high, _mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1)));
     }
-    double total() const {
-      double lanes[8];
-      _mm512_storeu_pd(lanes, _mm512_add_pd(low, high));
-      return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-    }
+    double total() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
   };
 
   static I set(int32_t value) { return _mm512_set1_epi32(value); }
@@ -84,6 +115,9 @@ struct Vector {
   static I bits(F value) { return _mm512_castps_si512(value); }
   static F floats(I bits) { return _mm512_castsi512_ps(bits); }
   static I add(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I max(I a, I b) { return _mm512_max_epi32(a, b); }
+  static I min(I a, I b) { return _mm512_min_epi32(a, b); }
+  static I both(I a, I b) { return _mm512_and_si512(a, b); }
   static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23); }
   static I key(F value) {
     const I read = bits(_mm512_add_ps(value, _mm512_setzero_ps()));
@@ -96,9 +130,34 @@ struct Vector {
   static I count_greater(I counts, F a, F b) {
     return _mm512_mask_add_epi32(counts, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), counts, set(1));
   }
+  static I count_not_less(I counts, I a, I b) {
+    return _mm512_mask_add_epi32(counts, _mm512_cmpge_epi32_mask(a, b), counts, set(1));
+  }
+  static I add_where_less(I sums, I counts, int32_t limit, int32_t value) {
+    return _mm512_mask_add_epi32(sums, _mm512_cmplt_epi32_mask(counts, set(limit)), sums, set(value));
+  }
   static F where_less(I counts, int32_t limit, F value, F rest) {
     return _mm512_mask_mov_ps(rest, _mm512_cmpgt_epi32_mask(set(limit), counts), value);
   }
+
+  static I sub(I a, I b) { return _mm512_sub_epi32(a, b); }
+  // A bit for each lane.
+  static uint64_t at_least(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+  static uint64_t greater(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+  static uint64_t equal(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+  // Writes the numbers of the bits that are set, each plus `base`, at least the first 16 of them; behind them any numbers of
+  // bits.
+  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
+    alignas(64) static constexpr Numbers<64> numbers;
+    const I kept = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(numbers.of));
+    store(to, add(set(base), _mm512_cvtepu8_epi32(_mm512_castsi512_si128(kept))));
+  }
+  static F gather(const float *from, I indices) { return _mm512_i32gather_ps(indices, from, 4); }
+
+  // Of a table of 16: the entries that the low four bits of the indices name.
+  static I pick(const int32_t *table, I indices) { return _mm512_permutexvar_epi32(indices, load(table)); }
+  static F pick(const float *table, I indices) { return _mm512_permutexvar_ps(indices, load(Float32(), table)); }
+  static bool any_less(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_NGE_UQ) != 0; }  // or NaN
 
   template <bool strictly>
   static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {

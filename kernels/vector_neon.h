@@ -56,6 +56,15 @@ struct Vector {
     second = vzip2q_f32(a, b);
   }
 
+  // Takes the rows of a square to its columns.
+  static void transpose(F (&square)[width]) {
+    const float32x4x2_t ab = vzipq_f32(square[0], square[2]), cd = vzipq_f32(square[1], square[3]);
+    const float32x4x2_t low = vzipq_f32(ab.val[0], cd.val[0]), high = vzipq_f32(ab.val[1], cd.val[1]);
+    square[0] = low.val[0], square[1] = low.val[1], square[2] = high.val[0], square[3] = high.val[1];
+  }
+
+  static float total(F value) { return vaddvq_f32(value); }
+
   // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
   struct Sum {
     float64x2_t low = vdupq_n_f64(0), high = vdupq_n_f64(0);
@@ -72,6 +81,10 @@ struct Vector {
   static I bits(F value) { return vreinterpretq_s32_f32(value); }
   static F floats(I bits) { return vreinterpretq_f32_s32(bits); }
   static I add(I a, I b) { return vaddq_s32(a, b); }
+  static I sub(I a, I b) { return vsubq_s32(a, b); }
+  static I max(I a, I b) { return vmaxq_s32(a, b); }
+  static I min(I a, I b) { return vminq_s32(a, b); }
+  static I both(I a, I b) { return vandq_s32(a, b); }
   static I shift_to_exponent(I value) { return vshlq_n_s32(value, 23); }
   static I key(F value) {
     const I read = bits(vaddq_f32(value, set(0.0f)));
@@ -80,23 +93,56 @@ struct Vector {
   }
   static I count_greater(I counts, I a, I b) { return minus_mask(counts, vcgtq_s32(a, b)); }
   static I count_greater(I counts, F a, F b) { return minus_mask(counts, vcgtq_f32(a, b)); }
+  static I count_not_less(I counts, I a, I b) { return minus_mask(counts, vcgeq_s32(a, b)); }
+  static I add_where_less(I sums, I counts, int32_t limit, int32_t value) {
+    return add(sums, both(vreinterpretq_s32_u32(vcltq_s32(counts, set(limit))), set(value)));
+  }
   static F where_less(I counts, int32_t limit, F value, F rest) {
     return vbslq_f32(vcltq_s32(counts, set(limit)), value, rest);
   }
 
+  // A bit for each lane.
+  static uint64_t at_least(F a, F b) { return bits_of_lanes(vcgeq_f32(a, b)); }
+  static uint64_t greater(F a, F b) { return bits_of_lanes(vcgtq_f32(a, b)); }
+  static uint64_t equal(F a, F b) { return bits_of_lanes(vceqq_f32(a, b)); }
+  // Writes the numbers of the first 16 bits that are set, each plus `base`.
+  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
+    for (int i = 0; i < 16 && bits != 0; ++i, bits &= bits - 1) to[i] = base + __builtin_ctzll(bits);
+  }
+  static F gather(const float *from, I indices) {
+    const float lanes[4] = {from[vgetq_lane_s32(indices, 0)], from[vgetq_lane_s32(indices, 1)],
+                            from[vgetq_lane_s32(indices, 2)], from[vgetq_lane_s32(indices, 3)]};
+    return vld1q_f32(lanes);
+  }
+
+  // Of a table of 16: the entries that the low four bits of the indices name.
+  static I pick(const int32_t *table, I indices) {
+    const uint8x16x4_t bytes = vld1q_u8_x4(reinterpret_cast<const uint8_t *>(table));
+    return vreinterpretq_s32_u8(vqtbl4q_u8(bytes, bytes_of(vreinterpretq_u32_s32(indices))));
+  }
+  static F pick(const float *table, I indices) {
+    return floats(pick(reinterpret_cast<const int32_t *>(table), indices));
+  }
+  static bool any_less(F a, F b) { return vminvq_u32(vcgeq_f32(a, b)) == 0; }  // or NaN
+
   template <bool strictly>
   static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
-    constexpr uint32_t weights[4] = {1, 2, 4, 8};
-    const uint32x4_t wins = strictly ? vcgtq_f32(value, bound) : vcgeq_f32(value, bound);
-    const uint32_t mask = vaddvq_u32(vandq_u32(wins, vld1q_u32(weights)));
+    const uint64_t mask = strictly ? greater(value, bound) : at_least(value, bound);
     const uint32x4_t lanes = vmovl_u16(vget_low_u16(vmovl_u8(vld1_u8(compressions[mask]))));
     store(indices, vaddq_s32(set(index), vreinterpretq_s32_u32(lanes)));
-    const uint8x16_t bytes = vreinterpretq_u8_u32(vmlaq_u32(vdupq_n_u32(0x03020100), lanes, vdupq_n_u32(0x04040404)));
-    store(values, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(value), bytes)));
-    return __builtin_popcount(mask);
+    store(values, vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(value), bytes_of(lanes))));
+    return __builtin_popcountll(mask);
   }
 
  private:
+  static uint64_t bits_of_lanes(uint32x4_t mask) {
+    constexpr uint32_t weights[4] = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(mask, vld1q_u32(weights)));
+  }
+  // The numbers of the four bytes of each of these numbers of floats.
+  static uint8x16_t bytes_of(uint32x4_t floats) {
+    return vreinterpretq_u8_u32(vmlaq_u32(vdupq_n_u32(0x03020100), floats, vdupq_n_u32(0x04040404)));
+  }
   static I lanes() {
     constexpr int32_t numbers[4] = {0, 1, 2, 3};
     return vld1q_s32(numbers);

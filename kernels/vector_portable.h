@@ -1,6 +1,9 @@
 // Four floats for any processor, in plain C++ that compilers vectorize well enough.
 #pragma once
 
+#include <algorithm>
+#include <utility>
+
 #include "half.h"
 
 namespace moe_gating {
@@ -63,6 +66,14 @@ struct Vector {
     second = {{a.lane[2], b.lane[2], a.lane[3], b.lane[3]}};
   }
 
+  // Takes the rows of a square to its columns.
+  static void transpose(F (&square)[width]) {
+    for (int i = 0; i < 4; ++i)
+      for (int j = 0; j < i; ++j) std::swap(square[i].lane[j], square[j].lane[i]);
+  }
+
+  static float total(F value) { return (value.lane[0] + value.lane[1]) + (value.lane[2] + value.lane[3]); }
+
   // Sums in double: one large value among many small ones costs a float sum more than 10 ulp.
   struct Sum {
     double lanes[4] = {};
@@ -86,6 +97,18 @@ struct Vector {
   static I add(I a, I b) {  // wraps around
     return each_int([&](int i) { return wrapped(uint32_t(a.lane[i]) + uint32_t(b.lane[i])); });
   }
+  static I sub(I a, I b) {
+    return each_int([&](int i) { return wrapped(uint32_t(a.lane[i]) - uint32_t(b.lane[i])); });
+  }
+  static I max(I a, I b) {
+    return each_int([&](int i) { return std::max(a.lane[i], b.lane[i]); });
+  }
+  static I min(I a, I b) {
+    return each_int([&](int i) { return std::min(a.lane[i], b.lane[i]); });
+  }
+  static I both(I a, I b) {
+    return each_int([&](int i) { return a.lane[i] & b.lane[i]; });
+  }
   static I shift_to_exponent(I value) {
     return each_int([&](int i) { return wrapped(uint32_t(value.lane[i]) << 23); });
   }
@@ -98,9 +121,42 @@ struct Vector {
   static I count_greater(I counts, F a, F b) {
     return each_int([&](int i) { return counts.lane[i] + (a.lane[i] > b.lane[i]); });
   }
+  static I count_not_less(I counts, I a, I b) {
+    return each_int([&](int i) { return counts.lane[i] + (a.lane[i] >= b.lane[i]); });
+  }
+  static I add_where_less(I sums, I counts, int32_t limit, int32_t value) {
+    return each_int([&](int i) { return sums.lane[i] + (counts.lane[i] < limit ? value : 0); });
+  }
   static F where_less(I counts, int32_t limit, F value, F rest) {
     return each([&](int i) { return counts.lane[i] < limit ? value.lane[i] : rest.lane[i]; });
   }
+
+  // A bit for each lane.
+  static uint64_t at_least(F a, F b) {
+    return bits_of_lanes([&](int i) { return a.lane[i] >= b.lane[i]; });
+  }
+  static uint64_t greater(F a, F b) {
+    return bits_of_lanes([&](int i) { return a.lane[i] > b.lane[i]; });
+  }
+  static uint64_t equal(F a, F b) {
+    return bits_of_lanes([&](int i) { return a.lane[i] == b.lane[i]; });
+  }
+  // Writes the numbers of the first 16 bits that are set, each plus `base`.
+  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
+    for (int i = 0; i < 16 && bits != 0; ++i, bits &= bits - 1) to[i] = base + __builtin_ctzll(bits);
+  }
+  static F gather(const float *from, I indices) {
+    return each([&](int i) { return from[indices.lane[i]]; });
+  }
+
+  // Of a table of 16: the entries that the low four bits of the indices name.
+  static I pick(const int32_t *table, I indices) {
+    return each_int([&](int i) { return table[indices.lane[i] & 15]; });
+  }
+  static F pick(const float *table, I indices) {
+    return each([&](int i) { return table[indices.lane[i] & 15]; });
+  }
+  static bool any_less(F a, F b) { return at_least(a, b) != 15; }  // or NaN
 
   template <bool strictly>
   static int64_t append(int32_t *indices, float *values, int32_t index, F value, F bound) {
@@ -114,6 +170,12 @@ struct Vector {
   }
 
  private:
+  template <class Condition>
+  static uint64_t bits_of_lanes(Condition of_lane) {
+    uint64_t bits = 0;
+    for (int i = 0; i < 4; ++i) bits |= uint64_t{of_lane(i)} << i;
+    return bits;
+  }
   static int32_t wrapped(uint32_t value) { return static_cast<int32_t>(value); }
   template <class Function>
   static F each(Function function) {

@@ -17,7 +17,8 @@ const Version *choose() {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
                     __builtin_cpu_supports("bmi2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vbmi2");
   static const Candidate candidates[] = {
       {{"avx512", run_rows_avx512}, avx512}, {{"avx2", run_rows_avx2}, avx2}, {{"portable", run_rows_portable}, true}};
 #elif defined(__aarch64__)

@@ -26,9 +26,23 @@ def npu_moe_gating_top_k(
     """The results' shapes and dtypes; norm_out has its full shape with and without out_flag.
 
     Raises:
-        ValueError, TypeError: the arguments break one of the constraints C1 to C12.
+        ValueError, TypeError: the arguments break one of the constraints C1 to C18.
     """
-    check(x, k, bias, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
+    check(
+        x,
+        k,
+        bias,
+        k_group,
+        group_count,
+        group_select_mode,
+        renorm,
+        norm_type,
+        out_flag,
+        routed_scaling_factor,
+        eps,
+        input_ids,
+        tid2eid,
+    )
     tokens, experts = x.shape
     return (
         x.new_empty((tokens, k)),

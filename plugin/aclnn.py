@@ -1,4 +1,5 @@
-"""The operator on NPU tensors by a direct two-phase call of aclnnMoeGatingTopK on the current stream.
+"""The operator on NPU tensors by a direct two-phase call of aclnnMoeGatingTopK on the current stream, or of
+aclnnMoeGatingTopKV2 for hash routing.
 
 torch_npu makes the same call where it has the operator. This one serves wheels without it, and whoever sets
 ASCEND_MOE_GATING_ACLNN=1.
@@ -10,13 +11,14 @@ import ctypes
 import functools
 from contextlib import ExitStack
 from ctypes import POINTER, byref, c_bool, c_char_p, c_double, c_int, c_int64, c_uint64, c_void_p
+from typing import Any
 
 import torch
 
 from ascend_moe_gating.plugin.constraints import check
 
 _FORMAT_ND = 2
-_ACL_DTYPES = {torch.float32: 0, torch.float16: 1, torch.int32: 3, torch.uint8: 4, torch.bfloat16: 27}
+_ACL_DTYPES = {torch.float32: 0, torch.float16: 1, torch.int32: 3, torch.uint8: 4, torch.int64: 9, torch.bfloat16: 27}
 
 
 class _Cann:
@@ -32,9 +34,17 @@ class _Cann:
         self.destroy_tensor.argtypes = [c_void_p]
         self.recent_error = ascendcl.aclGetRecentErrMsg
         self.recent_error.restype = c_char_p
-        self.workspace_size = opapi.aclnnMoeGatingTopKGetWorkspaceSize
-        self.workspace_size.argtypes = [
-            *[c_void_p] * 2,
+        self.opapi = opapi
+
+    def phases(self, name: str, inputs: int) -> tuple[Any, Any]:
+        """The two phases of a call with so many input tensors.
+
+        Raises:
+            AttributeError: this CANN has no such call.
+        """
+        workspace_size, launch = getattr(self.opapi, f"{name}GetWorkspaceSize"), getattr(self.opapi, name)
+        workspace_size.argtypes = [
+            *[c_void_p] * inputs,
             *[c_int64] * 6,
             c_bool,
             *[c_double] * 2,
@@ -42,8 +52,8 @@ class _Cann:
             POINTER(c_uint64),
             POINTER(c_void_p),
         ]
-        self.launch = opapi.aclnnMoeGatingTopK
-        self.launch.argtypes = [c_void_p, c_uint64, c_void_p, c_void_p]
+        launch.argtypes = [c_void_p, c_uint64, c_void_p, c_void_p]
+        return workspace_size, launch
 
     def demand(self, status: int, entry_point: str) -> None:
         """Raise what CANN says about a status that is not 0."""
@@ -89,13 +99,25 @@ def npu_moe_gating_top_k(
     """The NPU kernel, asynchronous on the current stream of x's device.
 
     Raises:
-        ValueError, TypeError: the arguments break one of the constraints C1 to C12.
-        NotImplementedError: hash routing was asked for; aclnnMoeGatingTopK has none.
+        ValueError, TypeError: the arguments break one of the constraints C1 to C18.
+        NotImplementedError: hash routing was asked for, and this CANN is older than aclnnMoeGatingTopKV2.
         RuntimeError: a CANN entry point failed; the message names it, its status and CANN's own words.
     """
-    if input_ids is not None or tid2eid is not None:
-        raise NotImplementedError("the direct aclnnMoeGatingTopK call has no hash routing (input_ids, tid2eid)")
-    check(x, k, bias, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
+    check(
+        x,
+        k,
+        bias,
+        k_group,
+        group_count,
+        group_select_mode,
+        renorm,
+        norm_type,
+        out_flag,
+        routed_scaling_factor,
+        eps,
+        input_ids,
+        tid2eid,
+    )
     tokens, experts = x.shape
     y = x.new_empty((tokens, k))
     expert_idx = x.new_empty((tokens, k), dtype=torch.int32)
@@ -103,6 +125,14 @@ def npu_moe_gating_top_k(
     import torch_npu
 
     cann = _cann()
+    # The first call is older than hash routing, and every CANN has it.
+    name, inputs = "aclnnMoeGatingTopK", [x, bias]
+    if input_ids is not None:
+        name, inputs = "aclnnMoeGatingTopKV2", [x, bias, input_ids, tid2eid]
+    try:
+        first_phase, second_phase = cann.phases(name, len(inputs))
+    except AttributeError as error:
+        raise NotImplementedError(f"the installed CANN has no {name} ({error})") from None
     with torch_npu.npu.device(x.device), ExitStack() as stack:
 
         def view(tensor: torch.Tensor | None) -> int | None:
@@ -113,9 +143,8 @@ def npu_moe_gating_top_k(
             return handle
 
         workspace_size, executor = c_uint64(), c_void_p()
-        status = cann.workspace_size(
-            view(x),
-            view(bias),
+        status = first_phase(
+            *map(view, inputs),
             k,
             k_group,
             group_count,
@@ -131,11 +160,11 @@ def npu_moe_gating_top_k(
             byref(workspace_size),
             byref(executor),
         )
-        cann.demand(status, "aclnnMoeGatingTopKGetWorkspaceSize")
+        cann.demand(status, f"{name}GetWorkspaceSize")
         # Freed to torch's allocator on return, which hands it out again in stream order only.
         workspace = x.new_empty((workspace_size.value,), dtype=torch.uint8)
         # Taking the raw stream drains torch_npu's task queue, so the order of launches holds.
         stream = torch_npu.npu.current_stream(x.device).npu_stream
-        status = cann.launch(workspace.data_ptr() or None, workspace_size, executor, stream)
-        cann.demand(status, "aclnnMoeGatingTopK")
+        status = second_phase(workspace.data_ptr() or None, workspace_size, executor, stream)
+        cann.demand(status, name)
     return y, expert_idx, norm_out

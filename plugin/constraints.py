@@ -1,22 +1,28 @@
 """What `npu_moe_gating_top_k` accepts: one table, from which every check and every message comes.
 
-The labels C1 to C13 are cited by the messages, the tests and the documentation. The rules are the intersection of the
-operator's documentation and of what its kernel on Atlas A2 and A3 takes.
+The labels C1 to C19 are cited by the messages, the tests and the documentation. The rules are the intersection of the
+operator's documentation and of what its kernel on Atlas A2 and A3 takes. Two are not in the table: C13, that all
+parameters behind k are keywords, is the public function's; C19, that input_ids and tid2eid name rows and experts that
+exist, needs their values, so it holds where these can be read: on the CPU, and on the stand-in when it runs.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy
 import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
+from ascend_moe_gating.plugin import rules
+from ascend_moe_gating.plugin.rules import Constraint, name_of, names_of
+
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+ID_DTYPES = (torch.int64, torch.int32)
 MAX_EXPERTS = 2048
+MAX_ROUTED = 64
+VALUES_LABEL = "C19"
 
 
 class Call(NamedTuple):
@@ -33,31 +39,16 @@ class Call(NamedTuple):
     out_flag: bool
     routed_scaling_factor: float
     eps: float
+    input_ids: Any = None  # a Tensor or None
+    tid2eid: Any = None  # a Tensor or None
 
     @property
     def experts(self) -> int:
         return self.x.shape[1]
 
 
-class Constraint(NamedTuple):
-    """A rule, broken by a call if `broken` is true; `describe` then says which argument, which rule, which value."""
-
-    label: str
-    error: type[Exception]
-    broken: Callable[[Call], Any]
-    describe: Callable[[Call], str]
-
-
 def _align32(n: int) -> int:
     return (n + 31) // 32 * 32
-
-
-def _names(dtypes: tuple[torch.dtype, ...]) -> str:
-    return ", ".join(map(_name, dtypes[:-1])) + " or " + _name(dtypes[-1])
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 # In this order: a rule may rely on those above it.
@@ -72,7 +63,7 @@ CONSTRAINTS = (
         "C2",
         TypeError,
         lambda c: c.x.dtype not in DTYPES,
-        lambda c: f"x must be {_names(DTYPES)}, got {_name(c.x.dtype)}",
+        lambda c: f"x must be {names_of(DTYPES)}, got {name_of(c.x.dtype)}",
     ),
     Constraint(
         "C3",
@@ -90,7 +81,7 @@ CONSTRAINTS = (
         "C4",
         TypeError,
         lambda c: c.bias is not None and c.bias.dtype != c.x.dtype,
-        lambda c: f"bias must have the dtype of x, {_name(c.x.dtype)}, got {_name(c.bias.dtype)}",
+        lambda c: f"bias must have the dtype of x, {name_of(c.x.dtype)}, got {name_of(c.bias.dtype)}",
     ),
     Constraint(
         "C4",
@@ -151,23 +142,81 @@ CONSTRAINTS = (
         lambda c: c.norm_type not in (0, 1),
         lambda c: f"norm_type must be 0 (softmax) or 1 (sigmoid), got {c.norm_type}",
     ),
+    Constraint(
+        "C14",
+        ValueError,
+        lambda c: (c.input_ids is None) != (c.tid2eid is None),
+        lambda c: (
+            "input_ids and tid2eid must be given together, got only "
+            f"{'tid2eid' if c.input_ids is None else 'input_ids'}"
+        ),
+    ),
+    Constraint(
+        "C15",
+        ValueError,
+        lambda c: c.input_ids is not None and (c.input_ids.dim() != 1 or c.input_ids.shape[0] != c.x.shape[0]),
+        lambda c: (
+            f"input_ids must have one dimension of {c.x.shape[0]} tokens as x has, got shape {list(c.input_ids.shape)}"
+        ),
+    ),
+    Constraint(
+        "C15",
+        TypeError,
+        lambda c: c.input_ids is not None and c.input_ids.dtype not in ID_DTYPES,
+        lambda c: f"input_ids must be {names_of(ID_DTYPES)}, got {name_of(c.input_ids.dtype)}",
+    ),
+    Constraint(
+        "C15",
+        ValueError,
+        lambda c: c.input_ids is not None and c.input_ids.device != c.x.device,
+        lambda c: f"input_ids must be on the device of x, {c.x.device}, got {c.input_ids.device}",
+    ),
+    Constraint(
+        "C16",
+        ValueError,
+        lambda c: c.tid2eid is not None and (c.tid2eid.dim() != 2 or c.tid2eid.shape[1] != c.k),
+        lambda c: f"tid2eid must have 2 dimensions (ids, {c.k} = k), got shape {list(c.tid2eid.shape)}",
+    ),
+    Constraint(
+        "C16",
+        TypeError,
+        lambda c: c.tid2eid is not None and c.tid2eid.dtype not in ID_DTYPES,
+        lambda c: f"tid2eid must be {names_of(ID_DTYPES)}, got {name_of(c.tid2eid.dtype)}",
+    ),
+    Constraint(
+        "C16",
+        ValueError,
+        lambda c: c.tid2eid is not None and c.tid2eid.device != c.x.device,
+        lambda c: f"tid2eid must be on the device of x, {c.x.device}, got {c.tid2eid.device}",
+    ),
+    Constraint(
+        "C17",
+        ValueError,
+        lambda c: c.tid2eid is not None and c.k > MAX_ROUTED,
+        lambda c: f"k must be at most {MAX_ROUTED} with input_ids and tid2eid, got {c.k}",
+    ),
+    Constraint(
+        "C18",
+        ValueError,
+        lambda c: c.tid2eid is not None and c.k_group != c.group_count,
+        lambda c: f"k_group must be {c.group_count} (= group_count) with input_ids and tid2eid, got {c.k_group}",
+    ),
 )
 
-# For each argument the accepted Python types, the rule in words, and the constraint that owns the argument.
-_INT = (int, numpy.integer, torch.SymInt)
-_NUMBER = (float, numpy.floating, torch.SymFloat, *_INT)
-_TYPES: tuple[tuple[str, Any, str, str], ...] = (
-    ("x", torch.Tensor, "a Tensor", " (C1)"),
-    ("bias", (torch.Tensor, type(None)), "a Tensor or None", " (C4)"),
-    ("k", _INT, "an int", " (C9)"),
-    ("k_group", _INT, "an int", " (C8)"),
-    ("group_count", _INT, "an int", " (C5)"),
-    ("group_select_mode", _INT, "an int", " (C10)"),
-    ("renorm", _INT, "an int", " (C11)"),
-    ("norm_type", _INT, "an int", " (C12)"),
-    ("out_flag", (bool, numpy.bool_, torch.SymBool), "a bool", ""),
-    ("routed_scaling_factor", _NUMBER, "a number", ""),
-    ("eps", _NUMBER, "a number", ""),
+_PARAMETERS = (
+    rules.tensor("x", "C1"),
+    rules.optional_tensor("bias", "C4"),
+    rules.integer("k", "C9"),
+    rules.integer("k_group", "C8"),
+    rules.integer("group_count", "C5"),
+    rules.integer("group_select_mode", "C10"),
+    rules.integer("renorm", "C11"),
+    rules.integer("norm_type", "C12"),
+    rules.boolean("out_flag"),
+    rules.number("routed_scaling_factor"),
+    rules.number("eps"),
+    rules.optional_tensor("input_ids", "C15"),
+    rules.optional_tensor("tid2eid", "C16"),
 )
 
 
@@ -183,6 +232,8 @@ def check(
     out_flag: bool = False,
     routed_scaling_factor: float = 1.0,
     eps: float = 1e-20,
+    input_ids: torch.Tensor | None = None,
+    tid2eid: torch.Tensor | None = None,
 ) -> None:
     """Raise the error of the first constraint that these arguments break; sizes may be symbolic.
 
@@ -196,15 +247,17 @@ def check(
         shape = x.shape
         experts = shape[1] if len(shape) == 2 else shape
         try:
-            if bias is None:
+            if input_ids is not None or tid2eid is not None:
+                passed = _passed(experts, x.dtype, *_facts(x, bias, input_ids, tid2eid), *numbers)
+            elif bias is None:
                 passed = _passed(experts, x.dtype, None, None, None, *numbers)
             else:
                 passed = _passed(experts, x.dtype, bias.dtype, bias.shape, bias.device == x.device, *numbers)
         except (AttributeError, TypeError):
-            pass  # bias is no tensor, or something is not hashable: the check below says it
+            pass  # what should be a tensor is none, or something is not hashable: the check below says it
         if passed:
             return
-    _check(Call(x, bias, *numbers))
+    _check(Call(x, bias, *numbers, input_ids, tid2eid))
     passed.append(True)
 
 
@@ -214,42 +267,24 @@ def _passed(*facts: object) -> list[bool]:
     return []
 
 
+def _facts(x: torch.Tensor, bias: Any, input_ids: Any, tid2eid: Any) -> tuple[object, ...]:
+    """What the constraints read of the tensors in hash routing, beside x."""
+    device = x.device
+    biases = None if bias is None else (bias.dtype, bias.shape, bias.device == device)
+    ids = (input_ids.dtype, input_ids.shape == x.shape[:1], input_ids.device == device)
+    table = (tid2eid.dtype, tid2eid.dim(), tid2eid.shape[1:], tid2eid.device == device)
+    return biases, ids, table
+
+
 def _check(call: Call) -> None:
-    for value, (name, types, kind, label) in zip(call, _TYPES, strict=True):
-        if not isinstance(value, types):
-            raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{label}")
+    rules.check_types(call, _PARAMETERS)
     check_rules(call)
 
 
 def check_rules(call: Call) -> None:
     """Raise the error of the first constraint that a call breaks whose arguments have the right Python types."""
-    for constraint in CONSTRAINTS:
-        if constraint.broken(call):
-            raise constraint.error(f"{constraint.describe(call)} ({constraint.label})")
+    rules.check_constraints(call, CONSTRAINTS)
 
 
-def check_keyword_only(positional: tuple[object, ...]) -> None:
-    """Constraint C13, for functions that take `*positional` behind k.
-
-    Raises:
-        TypeError: anything was given by position.
-    """
-    if positional:
-        raise TypeError(
-            f"bias and all later parameters must be given by keyword, got {len(positional)} more by position (C13)"
-        )
-
-
-def keep_out_of_graphs_of_their_own() -> None:
-    """Let dynamo trace the checks as a part of a user's function only; call it once torch._dynamo is imported.
-
-    When a check fails, dynamo leaves the user's function to Python, and would next compile each function that is called
-    there by itself: arithmetic on sizes, about which torchair would complain before the check does.
-    """
-    from torch._dynamo.eval_frame import skip_code
-
-    experts: Any = Call.experts
-    functions = [check, _check, check_rules, _align32, experts.fget]
-    functions += [function for constraint in CONSTRAINTS for function in (constraint.broken, constraint.describe)]
-    for function in functions:
-        skip_code(function.__code__)
+_experts: Any = Call.experts
+CHECKS = (check, _check, check_rules, _align32, _experts.fget)  # what keep_out_of_graphs_of_their_own is for

@@ -28,16 +28,16 @@ struct Torch {
   int (*empty_strided)(int64_t, const int64_t *, const int64_t *, int32_t, int32_t, int32_t, Handle *);
   int (*delete_tensor)(Handle);
   int (*parallel_for)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);
-  int32_t cpu, float32, float16, bfloat16, int32;
+  int32_t cpu, float32, float16, bfloat16, int32, int64;
 };
 
 Torch torch;
 
 // What the constraints look at; plugin/cpu.py has the same structure.
 struct Facts {
-  const int64_t *x_sizes, *bias_sizes;
-  int64_t x_dim, bias_dim;  // of the bias -1 when there is none
-  int32_t x_dtype, bias_dtype, hash_routing;
+  const int64_t *x_sizes, *bias_sizes, *input_ids_sizes, *tid2eid_sizes;
+  int64_t x_dim, bias_dim, input_ids_dim, tid2eid_dim;  // -1 for what is not there
+  int32_t x_dtype, bias_dtype, input_ids_dtype, tid2eid_dtype;
   int64_t k, k_group, group_count, group_select_mode, renorm, norm_type;
 };
 
@@ -109,7 +109,7 @@ class Arguments {
 // What passed before need not be judged again: all that the constraints read, which is not the number of tokens.
 class Passed {
  public:
-  using Key = std::array<int64_t, 10>;
+  using Key = std::array<int64_t, 13>;
 
   bool has(const Key &key) const { return std::find(keys_.begin(), keys_.end(), key) != keys_.end(); }
   void add(const Key &key) { keys_[next_++ % keys_.size()] = key; }
@@ -121,7 +121,10 @@ class Passed {
 
 void check(const Facts &facts) {
   thread_local Passed passed;
-  const bool regular = facts.x_dim == 2 && facts.bias_dim <= 1 && facts.hash_routing == 0;
+  const bool unrouted = facts.input_ids_dim < 0 && facts.tid2eid_dim < 0;
+  const bool routed = facts.input_ids_dim == 1 && facts.tid2eid_dim == 2 && facts.x_dim == 2 &&
+                      facts.input_ids_sizes[0] == facts.x_sizes[0];
+  const bool regular = facts.x_dim == 2 && facts.bias_dim <= 1 && (unrouted || routed);
   const int64_t biases = facts.bias_dim == 1 ? facts.bias_sizes[0] : facts.bias_dim;
   const Passed::Key key = {regular ? facts.x_sizes[1] : 0,
                            facts.x_dtype,
@@ -132,13 +135,31 @@ void check(const Facts &facts) {
                            facts.group_count,
                            facts.group_select_mode,
                            facts.renorm,
-                           facts.norm_type};
+                           facts.norm_type,
+                           routed ? facts.tid2eid_sizes[1] : -1,
+                           facts.input_ids_dtype,
+                           facts.tid2eid_dtype};
   if (regular && passed.has(key)) return;
   char text[1024] = "";
   const int verdict = judge(&facts, text, sizeof text);
   if (verdict == 1) throw std::invalid_argument(text);  // which Python sees as a ValueError
   if (verdict != 0) throw std::runtime_error(text);
   passed.add(key);
+}
+
+// What hash routing reads; call it when the shapes have been checked.
+void route(const Tensor &input_ids, const Tensor &tid2eid, moe_gating_top_k_args &args) {
+  args.input_ids = input_ids.data();
+  args.input_ids_stride = input_ids.strides()[0];
+  args.input_ids_int64 = input_ids.dtype() == torch.int64;
+  args.tid2eid = tid2eid.data();
+  args.tid2eid_row_stride = tid2eid.strides()[0];
+  args.tid2eid_column_stride = tid2eid.strides()[1];
+  args.tid2eid_int64 = tid2eid.dtype() == torch.int64;
+  args.vocabulary = tid2eid.sizes()[0];
+  char text[200];
+  if (moe_gating_top_k_stray(&args, 0, args.tokens, text, sizeof text) != MOE_GATING_OK)
+    throw std::invalid_argument(std::string(text) + " (C19)");
 }
 
 void run(const moe_gating_top_k_args &args) {
@@ -174,11 +195,16 @@ void npu_moe_gating_top_k(Word *stack, Word inputs, Word) {
 
   Facts facts{x.sizes(),
               nullptr,
+              nullptr,
+              nullptr,
               x.dim(),
+              -1,
+              -1,
               -1,
               x.dtype(),
               0,
-              input_ids || tid2eid,
+              0,
+              0,
               args.k,
               args.k_group,
               args.group_count,
@@ -192,6 +218,16 @@ void npu_moe_gating_top_k(Word *stack, Word inputs, Word) {
     args.bias = bias.data();
     args.bias_stride = facts.bias_dim == 1 ? bias.strides()[0] : 0;
   }
+  if (input_ids) {
+    facts.input_ids_sizes = input_ids.sizes();
+    facts.input_ids_dim = input_ids.dim();
+    facts.input_ids_dtype = input_ids.dtype();
+  }
+  if (tid2eid) {
+    facts.tid2eid_sizes = tid2eid.sizes();
+    facts.tid2eid_dim = tid2eid.dim();
+    facts.tid2eid_dtype = tid2eid.dtype();
+  }
   check(facts);
   args.tokens = facts.x_sizes[0];
   args.experts = facts.x_sizes[1];
@@ -201,6 +237,7 @@ void npu_moe_gating_top_k(Word *stack, Word inputs, Word) {
   args.dtype = facts.x_dtype == torch.float32   ? MOE_GATING_FLOAT32
                : facts.x_dtype == torch.float16 ? MOE_GATING_FLOAT16
                                                 : MOE_GATING_BFLOAT16;
+  if (input_ids) route(input_ids, tid2eid, args);
   Tensor y = empty(args.tokens, args.k, facts.x_dtype);
   Tensor expert_idx = empty(args.tokens, args.k, torch.int32);
   Tensor norm_out = empty(args.tokens, args.experts, torch.float32);
@@ -241,7 +278,8 @@ bool load() {
          constant(library, "aoti_torch_dtype_float32", torch.float32) &&
          constant(library, "aoti_torch_dtype_float16", torch.float16) &&
          constant(library, "aoti_torch_dtype_bfloat16", torch.bfloat16) &&
-         constant(library, "aoti_torch_dtype_int32", torch.int32);
+         constant(library, "aoti_torch_dtype_int32", torch.int32) &&
+         constant(library, "aoti_torch_dtype_int64", torch.int64);
 }
 
 }  // namespace

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 
 from ascend_moe_gating.plugin.constraints import Call, check_rules
-from ascend_moe_gating.plugin.cpu import NO_HASH_ROUTING
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE
 
 
@@ -23,11 +22,16 @@ class Facts(ctypes.Structure):
     _fields_ = [  # noqa: RUF012  as ctypes wants it
         ("x_sizes", ctypes.POINTER(ctypes.c_int64)),
         ("bias_sizes", ctypes.POINTER(ctypes.c_int64)),
+        ("input_ids_sizes", ctypes.POINTER(ctypes.c_int64)),
+        ("tid2eid_sizes", ctypes.POINTER(ctypes.c_int64)),
         ("x_dim", ctypes.c_int64),
         ("bias_dim", ctypes.c_int64),
+        ("input_ids_dim", ctypes.c_int64),
+        ("tid2eid_dim", ctypes.c_int64),
         ("x_dtype", ctypes.c_int32),
         ("bias_dtype", ctypes.c_int32),
-        ("hash_routing", ctypes.c_int32),
+        ("input_ids_dtype", ctypes.c_int32),
+        ("tid2eid_dtype", ctypes.c_int32),
         ("k", ctypes.c_int64),
         ("k_group", ctypes.c_int64),
         ("group_count", ctypes.c_int64),
@@ -59,13 +63,18 @@ def _dtypes() -> dict[int, torch.dtype]:
     return {number(): dtype for dtype, number in numbers.items() if number is not None}
 
 
+def _described(facts: Facts, name: str) -> _Described | None:
+    dim = getattr(facts, f"{name}_dim")
+    if dim < 0:
+        return None
+    return _Described(getattr(facts, f"{name}_sizes")[:dim], _dtypes()[getattr(facts, f"{name}_dtype")])
+
+
 def _check(facts: Facts) -> None:
-    if facts.hash_routing:
-        raise NotImplementedError(NO_HASH_ROUTING)
-    x = _Described(facts.x_sizes[: facts.x_dim], _dtypes()[facts.x_dtype])
-    bias = None if facts.bias_dim < 0 else _Described(facts.bias_sizes[: facts.bias_dim], _dtypes()[facts.bias_dtype])
+    x, bias, input_ids, tid2eid = (_described(facts, name) for name in ("x", "bias", "input_ids", "tid2eid"))
     numbers = (facts.k, facts.k_group, facts.group_count, facts.group_select_mode, facts.renorm, facts.norm_type)
-    check_rules(Call(x, bias, *numbers, out_flag=False, routed_scaling_factor=1.0, eps=0.0))  # type: ignore[arg-type]
+    others = {"out_flag": False, "routed_scaling_factor": 1.0, "eps": 0.0}
+    check_rules(Call(x, bias, *numbers, **others, input_ids=input_ids, tid2eid=tid2eid))  # type: ignore[arg-type]
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Facts), ctypes.c_void_p, ctypes.c_size_t)

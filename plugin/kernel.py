@@ -4,13 +4,13 @@ import ctypes
 import functools
 import importlib.resources
 
-__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run", "vector"]
+__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run", "stray", "vector"]
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
 
 
 class Arguments(ctypes.Structure):
-    """moe_gating_top_k_args, field by field. Strides are in elements; norm_out may be null."""
+    """moe_gating_top_k_args, field by field. Strides are in elements; norm_out and input_ids may be null."""
 
     _fields_ = [  # noqa: RUF012  as ctypes wants it
         ("x", ctypes.c_void_p),
@@ -32,6 +32,14 @@ class Arguments(ctypes.Structure):
         ("y", ctypes.c_void_p),
         ("expert_idx", ctypes.c_void_p),
         ("norm_out", ctypes.c_void_p),
+        ("input_ids", ctypes.c_void_p),
+        ("tid2eid", ctypes.c_void_p),
+        ("input_ids_stride", ctypes.c_int64),
+        ("tid2eid_row_stride", ctypes.c_int64),
+        ("tid2eid_column_stride", ctypes.c_int64),
+        ("vocabulary", ctypes.c_int64),
+        ("input_ids_int64", ctypes.c_int32),
+        ("tid2eid_int64", ctypes.c_int32),
     ]
 
 
@@ -43,6 +51,9 @@ def library() -> ctypes.CDLL:
     loaded.moe_gating_top_k.argtypes = [ctypes.POINTER(Arguments), ctypes.c_int]
     loaded.moe_gating_top_k.restype = ctypes.c_int
     loaded.moe_gating_top_k_vector.restype = ctypes.c_char_p
+    pointer, rows = ctypes.POINTER(Arguments), ctypes.c_int64
+    loaded.moe_gating_top_k_stray.argtypes = [pointer, rows, rows, ctypes.c_char_p, ctypes.c_size_t]
+    loaded.moe_gating_top_k_stray.restype = ctypes.c_int
     loaded.moe_gating_top_k_error.argtypes = [ctypes.c_int]
     loaded.moe_gating_top_k_error.restype = ctypes.c_char_p
     return loaded
@@ -51,6 +62,13 @@ def library() -> ctypes.CDLL:
 def vector() -> str:
     """The vector version that runs on this processor: avx512, avx2, neon or portable."""
     return library().moe_gating_top_k_vector().decode()
+
+
+def stray(args: Arguments) -> str:
+    """What input_ids or tid2eid names that does not exist, in words; empty when there is nothing."""
+    text = ctypes.create_string_buffer(200)
+    code = library().moe_gating_top_k_stray(ctypes.byref(args), 0, args.tokens, text, len(text))
+    return text.value.decode() if code != 0 else ""
 
 
 def run(args: Arguments, threads: int) -> None:

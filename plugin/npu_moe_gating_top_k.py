@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints import check, check_keyword_only
+from ascend_moe_gating.plugin.constraints import check
+from ascend_moe_gating.plugin.rules import check_keyword_only
+from ascend_moe_gating.plugin.schema import NAME, absent
 
-_npu = torch.ops.npu  # looking it up takes as long as two keywords
+
+@functools.cache  # looking it up takes as long as a keyword
+def _operator() -> torch._ops.OpOverload:
+    return torch.ops.npu.npu_moe_gating_top_k.default
 
 
 def npu_moe_gating_top_k(
@@ -18,6 +24,8 @@ def npu_moe_gating_top_k(
     k: int,
     *positional: object,
     bias: torch.Tensor | None = None,
+    input_ids: torch.Tensor | None = None,
+    tid2eid: torch.Tensor | None = None,
     k_group: int = 1,
     group_count: int = 1,
     group_select_mode: int = 0,
@@ -30,12 +38,20 @@ def npu_moe_gating_top_k(
     """Choose k experts for each token of a Mixture-of-Experts layer, and weigh them.
 
     On CPU and NPU tensors, in eager mode, under fake tensors and inside torch.compile; in all of them the constraints
-    C1 to C13 are checked first. All arithmetic is in float32, the results are contiguous.
+    C1 to C19 are checked first. All arithmetic is in float32, the results are contiguous.
+
+    Hash routing, where input_ids and tid2eid are given: the experts of a token are row input_ids[token] of tid2eid, in
+    the order of the table; nothing is chosen, so bias and groups have no effect. The weights are the scores of these
+    experts, as otherwise. At most 64 experts, no choice of groups (C17, C18). An id or expert that does not exist is an
+    error on CPU tensors (C19); an NPU reads whatever lies there. Dynamic shapes: input_ids has as many ids as x has
+    tokens, so mark both dynamic, or neither; one alone is torch's ConstraintViolationError.
 
     Args:
         x: Router logits [tokens, experts], float16, bfloat16 or float32, any strides, at most 2048 experts.
         k: Experts kept per token, at most k_group * experts / group_count.
         bias: [experts], dtype and device of x: added to the scores for the choice only, never to the weights.
+        input_ids: [tokens], int64 or int32, on the device of x: the row of tid2eid for each token.
+        tid2eid: [ids, k], int64 or int32, on the device of x: experts. Given together with input_ids, or neither is.
         k_group: Groups kept per token, 1 to group_count.
         group_count: Groups of neighbouring experts; more than 2 experts in each.
         group_select_mode: Score of a group: 0 the maximum, 1 the sum of the two largest.
@@ -53,12 +69,31 @@ def npu_moe_gating_top_k(
     Raises:
         ValueError: A shape, device or number breaks a constraint; the message names argument, rule, value and label.
         TypeError: A Python type or dtype does.
+        NotImplementedError: input_ids and tid2eid were given, and the installed torch_npu's operator has none.
         RuntimeError: The device refused the call; the message carries what CANN said.
 
-    Source: torch_npu's documentation of torch_npu.npu_moe_gating_top_k (aclnnMoeGatingTopK).
+    Source: torch_npu's documentation of torch_npu.npu_moe_gating_top_k; CANN's of aclnnMoeGatingTopK and, for hash
+    routing, of aclnnMoeGatingTopKV2.
     """
-    check_keyword_only(positional)
-    check(x, k, bias, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
+    if positional:
+        check_keyword_only(positional, "bias", "C13")
+    check(
+        x,
+        k,
+        bias,
+        k_group,
+        group_count,
+        group_select_mode,
+        renorm,
+        norm_type,
+        out_flag,
+        routed_scaling_factor,
+        eps,
+        input_ids,
+        tid2eid,
+    )
+    # Torch takes a quarter of a microsecond to read a keyword: those that say nothing new are left out.
+    given: dict[str, Any] = {} if input_ids is None else _routing(input_ids, tid2eid)
     if is_dynamo_compiling():
         return torch.ops.npu.npu_moe_gating_top_k.default(
             x,
@@ -72,9 +107,8 @@ def npu_moe_gating_top_k(
             out_flag=out_flag,
             routed_scaling_factor=routed_scaling_factor,
             eps=eps,
+            **given,
         )
-    # Torch takes a quarter of a microsecond to read a keyword: those that say nothing new are left out.
-    given: dict[str, Any] = {}
     if bias is not None:
         given["bias"] = bias
     if k_group != 1:
@@ -91,7 +125,15 @@ def npu_moe_gating_top_k(
         given["routed_scaling_factor"] = routed_scaling_factor
     if eps != 1e-20:
         given["eps"] = eps
-    return _npu.npu_moe_gating_top_k.default(x, k, **given)
+    return _operator()(x, k, **given)
+
+
+def _routing(input_ids: torch.Tensor, tid2eid: torch.Tensor | None) -> dict[str, Any]:
+    if "input_ids" in absent.get(NAME, ()):
+        raise NotImplementedError(
+            "the installed torch_npu defines npu_moe_gating_top_k without input_ids and tid2eid (hash routing)"
+        )
+    return {"input_ids": input_ids, "tid2eid": tid2eid}
 
 
 # Documentation and editors show the signature of the contract; *positional is there for the message of C13.

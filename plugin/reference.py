@@ -1,4 +1,4 @@
-"""The definition of npu_moe_gating_top_k in NumPy: the oracle of every test.
+"""The definition of the operators in NumPy: the oracle of every test.
 
 Everything is computed in float32. For float16 and bfloat16 inputs the operator's result is the float32 result
 of the upcast inputs, with y rounded once, to nearest even, to the type of x: the caller upcasts x and bias
@@ -7,7 +7,7 @@ of the upcast inputs, with y rounded once, to nearest even, to the type of x: th
 
 import numpy
 
-__all__ = ["moe_gating_top_k"]
+__all__ = ["moe_gating_top_k", "moe_gating_top_k_softmax_v2"]
 
 
 @numpy.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -16,6 +16,8 @@ def moe_gating_top_k(
     k,
     *,
     bias=None,
+    input_ids=None,
+    tid2eid=None,
     k_group=1,
     group_count=1,
     group_select_mode=0,
@@ -28,9 +30,26 @@ def moe_gating_top_k(
     """Returns y float32 [T, k], expert_idx int32 [T, k] and norm_out float32 [T, E] for x [T, E]."""
     del renorm, out_flag  # renorm is always 0; norm_out is the scores whatever out_flag is
     scores = normalize(numpy.asarray(x, numpy.float32), norm_type)
-    expert_idx = choose_experts(scores, k, bias, k_group, group_count, group_select_mode)
+    if input_ids is None:
+        expert_idx = choose_experts(scores, k, bias, k_group, group_count, group_select_mode)
+    else:  # hash routing: as the table has it, neither chosen nor ordered, whatever the bias is
+        expert_idx = tid2eid[input_ids].astype(numpy.int32)
     y = weigh(scores, expert_idx, norm_type, routed_scaling_factor, eps)
     return y, expert_idx, scores
+
+
+@numpy.errstate(over="ignore", invalid="ignore", divide="ignore")
+def moe_gating_top_k_softmax_v2(x, *, k=1, finished=None, renorm=0, output_softmax=False):
+    """Returns y float32 [..., k], expert_idx int32 [..., k], softmax_result float32 [..., E] or [0] for x [..., E]."""
+    rows = numpy.asarray(x, numpy.float32).reshape(-1, x.shape[-1])
+    scores = normalize(rows, 0)
+    chosen = descending(rows if renorm else scores)[:, :k]
+    y = normalize(numpy.take_along_axis(rows, chosen, axis=1), 0) if renorm else weigh(scores, chosen, 0)
+    expert_idx = chosen.reshape(*x.shape[:-1], k).astype(numpy.int32)
+    if finished is not None:
+        expert_idx = numpy.where(finished[..., None], numpy.int32(x.shape[-1]), expert_idx)
+    softmax_result = scores.reshape(x.shape) if output_softmax and not renorm else scores[:0, 0]
+    return y.reshape(expert_idx.shape), expert_idx, softmax_result
 
 
 def normalize(x, norm_type):

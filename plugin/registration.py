@@ -1,11 +1,12 @@
-"""One operator, one identity: give npu::npu_moe_gating_top_k whatever the installed packages lack of it.
+"""One operator, one identity: give each operator of this package whatever the installed packages lack of it.
 
 Where torch_npu defines the operator, it gains a CPU kernel, complete shape inference and a checking converter; where
-nothing defines it, it is defined here, with the direct aclnn call as its NPU kernel.
+nothing defines it, it is defined here, with the direct aclnn call as its NPU kernel if there is one.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from dataclasses import dataclass
@@ -13,69 +14,94 @@ from dataclasses import dataclass
 import torch
 
 from ascend_moe_gating import simulator
-from ascend_moe_gating.converters import npu_moe_gating_top_k as converter
-from ascend_moe_gating.meta.npu_moe_gating_top_k import npu_moe_gating_top_k as meta_kernel
-from ascend_moe_gating.plugin import aclnn, cpu_dispatch, kernel
-from ascend_moe_gating.plugin import npu_moe_gating_top_k as public
+from ascend_moe_gating.plugin import kernel
 from ascend_moe_gating.plugin.after_import import after_import, importing
-from ascend_moe_gating.plugin.constraints import keep_out_of_graphs_of_their_own
-from ascend_moe_gating.plugin.cpu import NO_HASH_ROUTING
-from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu_kernel
-from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, SCHEMA
+from ascend_moe_gating.plugin.operators import OPERATORS, Operator
+from ascend_moe_gating.plugin.rules import keep_out_of_graphs_of_their_own
+from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, absent
+from ascend_moe_gating.plugin.users_line import names_the_users_line
 
 DIRECT_ACLNN_VARIABLE = "ASCEND_MOE_GATING_ACLNN"
+FUSION_VARIABLE = "ASCEND_MOE_GATING_FUSE"
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
+COMPILERS = ("torchair.npu_fx_compiler", "npugraph_ex.npu_fx_compiler")  # the second is the backend of that name
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the operator can do in this process; `print(ascend_moe_gating.status())`."""
+    """What an operator can do in this process; `print(ascend_moe_gating.status())`."""
 
+    name: str
     definition: str
     cpu: str
     npu: str
     shape_inference: str
     graph: str
+    fusion: str
 
     def __str__(self) -> str:
         rows = {
-            "operator": self.definition,
+            "operator": f"{self.name}, {self.definition}",
             "CPU": self.cpu,
             "NPU": self.npu,
             "shapes": self.shape_inference,
             "graph": self.graph,
+            "fusion": self.fusion,
         }
         return "\n".join(f"{name:9} {text}" for name, text in rows.items())
 
 
 _libraries: list[torch.library.Library] = []  # a registration ends with its Library
-_status: Status | None = None
+_statuses: dict[str, Status] = {}
 
 
-def status() -> Status:
-    """What is available, and why something is not."""
+def status(operator: str = NAME) -> Status:
+    """What is available of an operator, and why something is not.
+
+    Raises:
+        ValueError: this package has no operator of that name.
+    """
     register()
-    if _status is None:
+    if not _statuses:
         raise RuntimeError("ascend_moe_gating.status() was called while torch or torch_npu is being imported")
-    return _status
+    if operator not in _statuses:
+        raise ValueError(f"operator must be {' or '.join(_statuses)}, got {operator}")
+    return _statuses[operator]
 
 
 def register() -> None:
     """Register once, as soon as torch and torch_npu are completely imported; later calls do nothing."""
-    global _status
-    if _status is not None or importing("torch") or importing("torch_npu"):
+    if _statuses or importing("torch") or importing("torch_npu"):
         return
     missing = _import_torch_npu()
-    definition, ours = _define()
-    cpu = _register_cpu()
-    shapes = _register_meta()
-    npu = _register_npu(missing, ours)
-    after_import("torch._dynamo", keep_out_of_graphs_of_their_own)
-    graph = missing or "converter to MoeGatingTopK, registered when torchair loads its own"
+    for operator in OPERATORS:
+        _statuses[operator.name] = _register(operator, missing)
     if not missing:
-        after_import(_TORCHAIR_CONVERTERS, converter.register)
-        _serve_torch_npu_name()
-    _status = Status(definition, cpu, npu, shapes, graph)
+        for compiler in COMPILERS:
+            after_import(compiler, functools.partial(_register_fusion, compiler))
+
+
+def _register(operator: Operator, missing: str) -> Status:
+    definition, ours = _define(operator)
+    cpu = _register_cpu(operator)
+    shapes = _register_meta(operator)
+    npu = _register_npu(operator, missing, ours)
+    checks = functools.partial(keep_out_of_graphs_of_their_own, operator.checks, operator.constraints)
+    after_import("torch._dynamo", checks)
+    graph = missing or f"converter to {operator.node}, registered when torchair loads its own"
+    if not missing:
+        after_import(_TORCHAIR_CONVERTERS, functools.partial(_register_converter, operator))
+        _serve_torch_npu_name(operator)
+    fusion = "hand-written gates do not become that node"
+    if operator.name == NAME:
+        fusion = missing or f"hand-written gates become that node when torchair compiles, unless {FUSION_VARIABLE}=0"
+    return Status(operator.name, definition, cpu, npu, shapes, graph, fusion)
+
+
+def _register_fusion(compiler: str) -> None:
+    from ascend_moe_gating.converters import torchair_fusion  # takes a while, and who compiles nothing needs none of it
+
+    torchair_fusion.register(sys.modules[compiler])
 
 
 def _import_torch_npu() -> str:
@@ -94,61 +120,73 @@ def _library(kind: str = "IMPL") -> torch.library.Library:
     return library
 
 
-def _has_kernel(key: str) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(f"{NAMESPACE}::{NAME}", key)
+def _overload(operator: Operator) -> torch._ops.OpOverload:
+    return getattr(getattr(torch.ops, NAMESPACE), operator.name).default
 
 
-def _define() -> tuple[str, bool]:
+def _define(operator: Operator) -> tuple[str, bool]:
     """Define the operator unless somebody has."""
-    operator = getattr(getattr(torch.ops, NAMESPACE), NAME, None)
-    if operator is None:
-        _library("FRAGMENT").define(SCHEMA)
+    if getattr(getattr(torch.ops, NAMESPACE), operator.name, None) is None:
+        _library("FRAGMENT").define(operator.schema)
         return "defined by this plugin", True
+    ours = torch._C.parse_schema(f"{NAMESPACE}::{operator.schema}").arguments
+    theirs = {argument.name for argument in _overload(operator)._schema.arguments}
+    absent[operator.name] = tuple(argument.name for argument in ours if argument.name not in theirs)
     version = getattr(sys.modules.get("torch_npu"), "__version__", "of unknown version")
     return f"defined by torch_npu {version}", False
 
 
-def _register_cpu() -> str:
+def _register_cpu(operator: Operator) -> str:
     compiled = f"compiled kernel ({kernel.vector()})"
-    if cpu_dispatch.register():
+    if operator.compiled_cpu is None:
+        _library().impl(operator.name, operator.cpu, "CPU")
+        return "composed of torch's operations"
+    if operator.compiled_cpu():
         return compiled
-    _library().impl(NAME, cpu_kernel, "CPU")
+    _library().impl(operator.name, operator.cpu, "CPU")
     return f"{compiled}, called through Python: this torch has no C interface for operators"
 
 
-def _register_meta() -> str:
+def _register_meta(operator: Operator) -> str:
     """Torch 2.7 to 2.12 allow no second Meta kernel: there the public function and the converter do the checks."""
     try:
-        _library().impl(NAME, meta_kernel, "Meta")
+        _library().impl(operator.name, names_the_users_line(operator.meta), "Meta")
     except RuntimeError:
         return "torch_npu's; this torch allows no other (constraints are checked before and after it)"
     return "complete, with the constraints"
 
 
-def _register_npu(missing: str, ours: bool) -> str:
+def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
     direct = os.environ.get(DIRECT_ACLNN_VARIABLE, "0") not in ("", "0")
     if missing:
         return missing
     cann = "the host stand-in for CANN" if simulator.active() else "CANN"
-    if not (direct or ours or not _has_kernel("PrivateUse1")):
+    qualified = f"{NAMESPACE}::{operator.name}"
+    theirs = not ours and torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "PrivateUse1")
+    if theirs and not (direct and operator.npu):
         return f"torch_npu's kernel on {cann}"
-    _library().impl(NAME, aclnn.npu_moe_gating_top_k, "PrivateUse1")
-    return f"direct aclnnMoeGatingTopK call on {cann}"
+    if operator.npu is None:
+        return "not available (this torch_npu has no kernel for it)"
+    _library().impl(operator.name, operator.npu, "PrivateUse1")
+    return f"direct {operator.npu_call} call on {cann}"
 
 
-def _serve_torch_npu_name() -> None:
-    """Let torch_npu.npu_moe_gating_top_k check the constraints too: the device answers a bare 561002 to them."""
+def _register_converter(operator: Operator) -> None:
+    """Make ours the operator's converter; torchair's own are imported, and replace what was there before them."""
+    from torchair import register_fx_node_ge_converter
+
+    register_fx_node_ge_converter(_overload(operator))(names_the_users_line(operator.converter))
+
+
+def _serve_torch_npu_name(operator: Operator) -> None:
+    """Let torch_npu's name of the operator check the constraints too: the device answers a bare 561002 to them."""
     import torch_npu
 
-    operator = getattr(torch.ops, NAMESPACE).npu_moe_gating_top_k
+    public, name = operator.public, operator.name  # the module may be waiting for this import of torch to end
 
-    def npu_moe_gating_top_k(*args, input_ids=None, tid2eid=None, **kwargs):
-        """ascend_moe_gating.npu_moe_gating_top_k; with input_ids and tid2eid torch_npu's own hash routing."""
-        if input_ids is None and tid2eid is None:
-            return public.npu_moe_gating_top_k(*args, **kwargs)
-        if args and isinstance(args[0], torch.Tensor) and args[0].is_cpu:
-            raise NotImplementedError(NO_HASH_ROUTING)
-        return operator(*args, input_ids=input_ids, tid2eid=tid2eid, **kwargs)
+    def served(*args, **kwargs):
+        return getattr(public, name)(*args, **kwargs)
 
-    npu_moe_gating_top_k.default = operator.default  # type: ignore[attr-defined]
-    torch_npu.npu_moe_gating_top_k = npu_moe_gating_top_k
+    served.__name__, served.__doc__ = name, f"ascend_moe_gating.{name}"
+    served.default = _overload(operator)  # type: ignore[attr-defined]
+    setattr(torch_npu, operator.name, served)

@@ -31,7 +31,7 @@ class Arguments {
   }
   void Take(const Parameter &parameter, Out out) {
     Demand(parameter, out.tensor);
-    call_.outputs.push_back({parameter.name, out.tensor->view});
+    call_.outputs.push_back({parameter.name, out.tensor == nullptr ? View{} : out.tensor->view});
     call_.outputs.back().described = out.tensor;
   }
   void Take(const Parameter &parameter, Ref ref) {
@@ -127,9 +127,9 @@ int SecondPhase(const char *entry_point, Call *executor, void *stream) {
 using namespace host_cann;              // NOLINT: the entry points are this file's other half
 using namespace host_cann::operations;  // NOLINT
 
-// Numbered parameters and arguments for up to 7 types, and for 14.
-#define PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, n, ...) n
-#define COUNT(...) PICK(__VA_ARGS__, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+// Numbered parameters and arguments for up to 8 types, and for 14 and 16.
+#define PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, n, ...) n
+#define COUNT(...) PICK(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
 #define P1(t) t a1
 #define P2(t, ...) t a2, P1(__VA_ARGS__)
 #define P3(t, ...) t a3, P2(__VA_ARGS__)
@@ -137,8 +137,10 @@ using namespace host_cann::operations;  // NOLINT
 #define P5(t, ...) t a5, P4(__VA_ARGS__)
 #define P6(t, ...) t a6, P5(__VA_ARGS__)
 #define P7(t, ...) t a7, P6(__VA_ARGS__)
+#define P8(t, ...) t a8, P7(__VA_ARGS__)
 #define P14(t14, t13, t12, t11, t10, t9, t8, ...) \
   t14 a14, t13 a13, t12 a12, t11 a11, t10 a10, t9 a9, t8 a8, P7(__VA_ARGS__)
+#define P16(t16, t15, ...) t16 a16, t15 a15, P14(__VA_ARGS__)
 #define A1 a1
 #define A2 a2, A1
 #define A3 a3, A2
@@ -146,7 +148,9 @@ using namespace host_cann::operations;  // NOLINT
 #define A5 a5, A4
 #define A6 a6, A5
 #define A7 a7, A6
+#define A8 a8, A7
 #define A14 a14, a13, a12, a11, a10, a9, a8, A7
+#define A16 a16, a15, A14
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 
@@ -245,6 +249,13 @@ ACLNN(MoeGatingTopK, MoeGatingTopK,
       "x bias? k k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps y "
       "expert_idx out",
       In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out, Out, Out)
+ACLNN(MoeGatingTopKSoftmaxV2, MoeGatingTopKSoftmaxV2,
+      "x finished? k renorm output_softmax_result_flag y expert_idx softmax_result?", In, In, int64_t, int64_t, bool, Out,
+      Out, Out)
+ACLNN(MoeGatingTopKV2, MoeGatingTopK,
+      "x bias? input_ids? tid2eid? k k_group group_count group_select_mode renorm norm_type out_flag "
+      "routed_scaling_factor eps y expert_idx out",
+      In, In, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out, Out, Out)
 ACLNN(Mul, Binary<Mul>, "self other out", In, In, Out)
 ACLNN(Muls, Binary<Mul>, "self other out", In, Number, Out)
 ACLNN(NeScalar, Compare<NotEqual>, "self other out", In, Number, Out)

@@ -27,8 +27,37 @@ std::string Refused(const moe_gating_top_k_args &g) {
   return "";
 }
 
+// What CANN checks of hash routing beyond the rest: only calls without a choice of groups have it.
+void CheckRouting(const moe_gating_top_k_args &g, const View &ids, const View &table) {
+  for (const View &integers : {ids, table}) {
+    if (integers.dtype != DType::kInt32 && integers.dtype != DType::kInt64)
+      Invalid("input_ids and tid2eid must be int32 or int64");
+  }
+  if (g.k > 64) Invalid("k " + std::to_string(g.k) + " is more than 64, the most of hash routing", kBadTiling);
+  if (table.sizes.size() != 2 || table.sizes[1] != g.k)
+    Invalid("tid2eid is " + Sizes(table.sizes) + ", not [rows, k]", kBadTiling);
+  if (ids.sizes != std::vector<int64_t>{g.tokens})
+    Invalid("input_ids is " + Sizes(ids.sizes) + ", not one id per token", kBadTiling);
+  if (g.k_group != g.group_count && g.group_count != g.experts)
+    Invalid("hash routing with a choice of groups", kBadTiling);
+}
+
+void Route(const View &ids, const View &table, moe_gating_top_k_args *args) {
+  args->input_ids = ids.data;
+  args->input_ids_stride = ids.strides[0];
+  args->input_ids_int64 = ids.dtype == DType::kInt64;
+  args->tid2eid = table.data;
+  args->tid2eid_row_stride = table.strides[0];
+  args->tid2eid_column_stride = table.strides[1];
+  args->tid2eid_int64 = table.dtype == DType::kInt64;
+  args->vocabulary = table.sizes[0];
+  char text[200];
+  if (moe_gating_top_k_stray(args, 0, args->tokens, text, sizeof text) != 0) Invalid(text, kIndexOutside);
+}
+
 }  // namespace
 
+// Inputs x, bias, input_ids, tid2eid.
 void MoeGatingTopK(Call &call) {
   const View &x = call.In(0), bias = call.Has(1) ? call.In(1) : View{};
   if (x.dtype != DType::kFloat && x.dtype != DType::kHalf && x.dtype != DType::kBFloat16)
@@ -54,6 +83,7 @@ void MoeGatingTopK(Call &call) {
   if (!refused.empty()) Invalid(refused, kBadTiling);
   if (bias.given() && bias.sizes != std::vector<int64_t>{args.experts})
     Invalid("bias is " + Sizes(bias.sizes) + ", not one value per expert", kBadTiling);
+  if (call.Has(2) && call.Has(3)) CheckRouting(args, call.In(2), call.In(3));
   for (const auto &output : call.outputs) {
     if (output.view.strides != ContiguousStrides(output.view.sizes)) Invalid(output.name + " is not contiguous");
   }
@@ -68,6 +98,8 @@ void MoeGatingTopK(Call &call) {
       args.bias = in[1].data;
       args.bias_stride = in[1].strides[0];
     }
+    const View ids = Optional(in, 2), table = Optional(in, 3);
+    if (ids.given() && table.given()) Route(ids, table, &args);
     args.y = out[0].data;
     args.expert_idx = reinterpret_cast<int32_t *>(out[1].data);
     args.norm_out = out_flag ? reinterpret_cast<float *>(out[2].data) : nullptr;

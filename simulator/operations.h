@@ -46,6 +46,12 @@ void FilledLike(Call &call) {
   call.work = [](const Views &, Views &out) { Copy(Over(std::vector<int64_t>{value}, {}), out[0]); };
 }
 
+// The first of x's elements along dim in descending (largest) or ascending order, equal ones by index; NaN is largest.
+void TopK(const View &x, int64_t dim, bool largest, const View &values, const View &indices);
+
+// exp(x - maximum) / sum along one dimension, in float32 or float64.
+void Softmax(const View &x, int64_t dim, const View &y);
+
 void Extreme(Call &call, bool largest, int values, int indices);
 
 // The places of the two results; -1: it is not wanted.
@@ -83,6 +89,7 @@ void MaskedFill(Call &call);
 void MaskedSelect(Call &call);
 void MatrixProduct(Call &call);
 void MoeGatingTopK(Call &call);
+void MoeGatingTopKSoftmaxV2(Call &call);
 void NormalInto(Call &call);
 void Pack(Call &call);
 void RandomInto(Call &call);

@@ -115,29 +115,30 @@ void IsClose(Call &call) {
   };
 }
 
-// exp(x - maximum) / sum along one dimension, in float32 or float64.
+void Softmax(const View &x, int64_t dim, const View &y) {
+  const View rows = RowsAlong(x, dim);
+  const auto length = rows.sizes.back();
+  WithArithmetic(ArithmeticOf(y.dtype), [&](auto zero) {
+    using T = decltype(zero);
+    auto values = Values<T>(rows);
+    for (auto row = values.begin(); row != values.end(); row += length) {
+      const T maximum = *std::max_element(row, row + length);
+      double total = 0;
+      for (auto value = row; value != row + length; ++value)
+        total += *value = static_cast<T>(std::exp(*value - maximum));
+      for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
+    }
+    Copy(Over(values, rows.sizes), RowsAlong(y, dim));
+  });
+}
+
 void SoftmaxAlong(Call &call) {
   const View &x = call.In(0);
   const auto axes = call.Integers("axes");
   if (axes.size() > 1) Invalid("axes " + Sizes(axes) + " is not one dimension");
   const int64_t dim = Dimension(axes.empty() ? -1 : axes[0], x.sizes.size());
   call.Out(call.Integer("half_to_float") != 0 ? DType::kFloat : x.dtype, x.sizes);
-  call.work = [dim](const Views &in, Views &out) {
-    const View rows = RowsAlong(in[0], dim);
-    const auto length = rows.sizes.back();
-    WithArithmetic(ArithmeticOf(out[0].dtype), [&](auto zero) {
-      using T = decltype(zero);
-      auto values = Values<T>(rows);
-      for (auto row = values.begin(); row != values.end(); row += length) {
-        const T maximum = *std::max_element(row, row + length);
-        double total = 0;
-        for (auto value = row; value != row + length; ++value)
-          total += *value = static_cast<T>(std::exp(*value - maximum));
-        for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
-      }
-      Copy(Over(values, rows.sizes), RowsAlong(out[0], dim));
-    });
-  };
+  call.work = [dim](const Views &in, Views &out) { Softmax(in[0], dim, out[0]); };
 }
 
 // alpha * x1 x2 + beta * bias, each x transposed if an attribute says so.

@@ -6,9 +6,7 @@
 #include "operations.h"
 
 namespace host_cann::operations {
-namespace {
 
-// The first of x's elements along dim in descending (largest) or ascending order, equal ones by index; NaN is largest.
 void TopK(const View &x, int64_t dim, bool largest, const View &values, const View &indices) {
   const View rows = RowsAlong(x, dim), kept = RowsAlong(values, dim), places = RowsAlong(indices, dim);
   const auto length = static_cast<size_t>(rows.sizes.back()), k = static_cast<size_t>(kept.sizes.back());
@@ -36,6 +34,8 @@ void TopK(const View &x, int64_t dim, bool largest, const View &values, const Vi
     Copy(Over(chosen, places.sizes), places);
   });
 }
+
+namespace {
 
 // `result` with dimension dim, which may have disappeared, of one element.
 View Kept(const View &result, const View &x, int64_t dim) {

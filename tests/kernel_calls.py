@@ -8,10 +8,10 @@ reference chooses from its own.
 
 import numpy as np
 import torch
-from benchmarks import peers
 
 from ascend_moe_gating.plugin.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments, run
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k, weigh
+from benchmarks import peers
 
 DTYPES = {"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
 TORCH_DTYPES = {name: getattr(torch, name) for name in DTYPES}

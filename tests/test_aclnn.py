@@ -34,7 +34,13 @@ def test_it_runs_on_the_device_of_x():
     torch.testing.assert_close(norm_out.cpu(), x.cpu().softmax(1))
 
 
-def test_hash_routing_is_refused():
+def test_a_cann_without_hash_routing_is_refused_by_name(monkeypatch):
+    class OldCann(aclnn._Cann):
+        def phases(self, name, inputs):
+            return super().phases(name.replace("KV2", "KV0"), inputs)
+
+    monkeypatch.setattr(aclnn, "_cann", OldCann)
     ids = torch.zeros(2, dtype=torch.int32).npu()
-    with pytest.raises(NotImplementedError, match="no hash routing"):
-        aclnn.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2, input_ids=ids, tid2eid=ids)
+    assert aclnn.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2)[1].cpu().tolist() == [[0, 1], [0, 1]]
+    with pytest.raises(NotImplementedError, match=r"the installed CANN has no aclnnMoeGatingTopKV2"):
+        aclnn.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2, input_ids=ids, tid2eid=ids.view(1, 2))

@@ -1,4 +1,4 @@
-"""C1 to C13: the same error on every device, under fake tensors, and while compiling."""
+"""C1 to C19: the same error on every device, under fake tensors, and while compiling."""
 
 import re
 
@@ -92,10 +92,18 @@ def test_while_compiling_one_whole_graph(violation, call):
         compiled(lambda x: call(x, k, **options))(x)
 
 
-def test_bias_on_another_device_is_C4():
+@pytest.mark.parametrize(
+    ("name", "label", "tensors"),
+    [
+        ("bias", "C4", {"bias": torch.zeros(256)}),
+        ("input_ids", "C15", {"input_ids": torch.zeros(4).int(), "tid2eid": torch.zeros(9, 8).int().npu()}),
+        ("tid2eid", "C16", {"input_ids": torch.zeros(4).int().npu(), "tid2eid": torch.zeros(9, 8).int()}),
+    ],
+)
+def test_a_tensor_on_another_device(name, label, tensors):
     x = torch.zeros(4, 256).npu()
-    with pytest.raises(ValueError, match=r"bias must be on the device of x, npu:0, got cpu \(C4\)"):
-        ascend_moe_gating.npu_moe_gating_top_k(x, 8, bias=torch.zeros(256))
+    with pytest.raises(ValueError, match=rf"{name} must be on the device of x, npu:0, got cpu \({label}\)"):
+        ascend_moe_gating.npu_moe_gating_top_k(x, 8, **tensors)
 
 
 @pytest.mark.parametrize("call", [ascend_moe_gating.npu_moe_gating_top_k, torch_npu.npu_moe_gating_top_k])
@@ -115,6 +123,8 @@ def test_parameters_by_position_are_C13(call, device):
         ({"out_flag": 1}, "out_flag must be a bool, got 1 of type int"),
         ({"eps": "0"}, "eps must be a number, got '0' of type str"),
         ({"routed_scaling_factor": None}, "routed_scaling_factor must be a number, got None of type NoneType"),
+        ({"input_ids": [0] * 4}, "input_ids must be a Tensor or None, got [0, 0, 0, 0] of type list (C15)"),
+        ({"tid2eid": 0}, "tid2eid must be a Tensor or None, got 0 of type int (C16)"),
     ],
 )
 def test_other_parameters_have_types_too(option, message):
@@ -135,6 +145,39 @@ def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass():
     check(x, 8)
     with pytest.raises(TypeError, match=r"k must be an int, got 8.0 of type float \(C9\)"):
         check(x, 8.0)
+
+
+@pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
+def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
+    x = torch.zeros(4, 256)
+    call(x, 8)
+    with pytest.raises(ValueError, match=r"got only input_ids \(C14\)"):
+        call(x, 8, input_ids=torch.zeros(4).int())
+    with pytest.raises(ValueError, match=r"got shape \[9, 7\] \(C16\)"):
+        call(x, 8, input_ids=torch.zeros(4).int(), tid2eid=torch.zeros(9, 7).int())
+
+
+@pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
+def test_a_call_with_hash_routing_that_passed_does_not_let_others_pass(call):
+    def attempt(tokens=4, ids=4, ids_dtype=torch.int64, table=(9, 8), table_dtype=torch.int32, **options):
+        routing = {"input_ids": torch.zeros(ids).to(ids_dtype), "tid2eid": torch.zeros(table).to(table_dtype)}
+        call(torch.zeros(tokens, 256), 8, **routing, **options)
+
+    for tokens in (4, 7, 0):
+        attempt(tokens, tokens)
+        attempt(tokens, tokens, table=(1, 8))
+    for label, wrong in (
+        ("C15", {"ids": 5}),
+        ("C15", {"ids": (4, 1)}),
+        ("C15", {"ids_dtype": torch.int16}),
+        ("C16", {"table": (9, 7)}),
+        ("C16", {"table": (9, 8, 1)}),
+        ("C16", {"table_dtype": torch.float32}),
+        ("C18", {"group_count": 8, "k_group": 4}),
+    ):
+        for _ in range(2):
+            with pytest.raises((ValueError, TypeError), match=label):
+                attempt(**wrong)
 
 
 def test_a_refused_call_leaves_the_next_one_right():

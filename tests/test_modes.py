@@ -1,177 +1,175 @@
-"""What torchair offers beside compiling: gears, several graphs, cached and exported ones, dumps."""
+"""What torchair offers beside compiling, for every kind of call that this package converts: no tokens, gears, exported
+graphs, graphs on disk, captured ones."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 import torchair
-from backends import torchair_backend
-from programs import start
+from backends import compiled, torchair_backend
+from torch._dynamo.testing import CompileCounterWithBackend
 from torchair.inference import cache_compile, set_dim_gears
 
-from ascend_moe_gating import npu_moe_gating_top_k, simulator
+from ascend_moe_gating import npu_moe_gating_top_k, npu_moe_gating_top_k_softmax_v2
 
-BIAS = torch.randn(256, generator=torch.Generator().manual_seed(0))
+GENERATOR = torch.Generator().manual_seed(0)
 
 
-class Gate(torch.nn.Module):
-    def __init__(self, k=8):
-        super().__init__()
-        self.k = k
-
+class Gating(torch.nn.Module):
     def forward(self, x, bias):
-        return npu_moe_gating_top_k(x, self.k, bias=bias, norm_type=1)[:2]
+        return npu_moe_gating_top_k(x, 4, bias=bias, norm_type=1, out_flag=True)
 
 
-def assert_right(actual, x, k=8):
-    y, expert_idx, _ = npu_moe_gating_top_k(x, k, bias=BIAS, norm_type=1)
-    assert torch.equal(actual[1].cpu(), expert_idx)
-    torch.testing.assert_close(actual[0].cpu(), y)
+class Routing(torch.nn.Module):
+    def forward(self, x, ids, table):
+        return npu_moe_gating_top_k(x, 4, input_ids=ids, tid2eid=table, norm_type=1, out_flag=True)
 
 
-def test_gears():
+class Softmax(torch.nn.Module):
+    def forward(self, x, finished):
+        return npu_moe_gating_top_k_softmax_v2(x, k=4, finished=finished, output_softmax=True)
+
+
+class Renormalized(torch.nn.Module):
+    def forward(self, x, finished):
+        return npu_moe_gating_top_k_softmax_v2(x, k=4, finished=finished, renorm=1)
+
+
+BIAS = torch.randn(32, generator=GENERATOR)
+TABLE = torch.randint(0, 32, (9, 4), generator=GENERATOR)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model, its node, and what it takes for so many tokens: first what has a size that varies, then the rest."""
+
+    model: Any
+    node: str
+    varying: int
+
+    def inputs(self, tokens, device="cpu"):
+        x = torch.randn(tokens, 32, generator=torch.Generator().manual_seed(tokens))
+        more = {
+            Gating: (BIAS,),
+            Routing: (torch.arange(tokens) % 9, TABLE),
+            Softmax: (torch.arange(tokens) % 3 == 0,),
+            Renormalized: (torch.arange(tokens) % 2 == 0,),
+        }[self.model]
+        return [tensor.to(device) for tensor in (x, *more)]
+
+
+KINDS = {
+    "gating": Kind(Gating, "MoeGatingTopK", 1),
+    "hash routing": Kind(Routing, "MoeGatingTopK", 2),
+    "softmax": Kind(Softmax, "MoeGatingTopKSoftmaxV2", 2),
+    "renormalized": Kind(Renormalized, "MoeGatingTopKSoftmaxV2", 2),
+}
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+
+def assert_right(actual, kind, tokens):
+    expected = kind.model()(*kind.inputs(tokens))
+    for a, e in zip(actual, expected, strict=True):
+        assert (a.shape, a.dtype) == (e.shape, e.dtype)
+        torch.testing.assert_close(a.cpu(), e)
+
+
+@each_kind
+@pytest.mark.parametrize("device", ["cpu", "npu"])
+def test_no_tokens_in_eager_mode(kind, device):
+    assert_right(kind.model()(*kind.inputs(0, device)), kind, 0)
+
+
+@each_kind
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_no_tokens_in_a_graph(kind, dynamic):
+    assert_right(compiled(kind.model(), dynamic)(*kind.inputs(0, "npu")), kind, 0)
+
+
+@each_kind
+def test_a_dynamic_graph_meets_no_tokens_between_others(kind):
+    counter = CompileCounterWithBackend(torchair_backend())
     torch._dynamo.reset()
-    model = torch.compile(Gate(), backend=torchair_backend(), dynamic=True)
-    bias = BIAS.npu()
-    torch._dynamo.mark_static(bias)
+    model = torch.compile(kind.model(), backend=counter, dynamic=True, fullgraph=True)
+    graphs = []
+    for tokens in (5, 0, 7, 0, 5):
+        assert_right(model(*kind.inputs(tokens, "npu")), kind, tokens)
+        graphs.append(counter.frame_count)
+    assert graphs[1:] == [graphs[0] + 1] * 4  # 0 is a size of its own for torch, and the graph for others stays
+
+
+@each_kind
+def test_gears(kind):
+    counter = CompileCounterWithBackend(torchair_backend())
+    torch._dynamo.reset()
+    model = torch.compile(kind.model(), backend=counter, dynamic=True, fullgraph=True)
+    graphs = []
     for tokens in (4, 8, 16, 4):
-        x = torch.randn(tokens, 256)
-        on_npu = x.npu()
-        set_dim_gears(on_npu, {0: [4, 8, 16]})
-        assert_right(model(on_npu, bias), x)
+        inputs = kind.inputs(tokens, "npu")
+        for tensor in inputs[: kind.varying]:
+            set_dim_gears(tensor, {0: [4, 8, 16]})
+        for tensor in inputs[kind.varying :]:
+            torch._dynamo.mark_static(tensor)
+        assert_right(model(*inputs), kind, tokens)
+        graphs.append(counter.frame_count)
+    assert len(set(graphs)) == 1
 
 
-def test_several_graphs_in_turn():
+@each_kind
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_export(kind, dynamic, tmp_path):
     torch._dynamo.reset()
-    models = {k: torch.compile(Gate(k), backend=torchair_backend(), dynamic=False) for k in (1, 3, 8)}
-    for _ in range(3):
-        for k, model in models.items():
-            x = torch.randn(5, 256)
-            assert_right(model(x.npu(), BIAS.npu()), x, k)
+    torchair.dynamo_export(
+        *kind.inputs(4, "npu"), model=kind.model(), export_path=str(tmp_path), export_name="gate", dynamic=dynamic
+    )
+    assert kind.node.encode() in (tmp_path / "gate.air").read_bytes()
+    text = (tmp_path / "dynamo.pbtxt").read_text()
+    assert text.count(f'op: "{kind.node}"') == 1
 
 
-def test_a_compiled_model_is_kept_on_disk(tmp_path):
+@each_kind
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_a_compiled_model_is_kept_on_disk(kind, dynamic, tmp_path):
     class Model(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            config = torchair.CompilerConfig()
-            self.compiled = cache_compile(self.gate, config=config, cache_dir=str(tmp_path), dynamic=True)
+            self.gate = kind.model()
+            self.compiled = cache_compile(self.run, cache_dir=str(tmp_path), dynamic=dynamic)
 
-        def forward(self, x, bias):
-            return self.compiled(x, bias)
+        def forward(self, *inputs):
+            return self.compiled(*inputs)
 
-        def gate(self, x, bias):
-            return npu_moe_gating_top_k(x, 8, bias=bias, norm_type=1)[:2]
+        def run(self, x, *more):
+            return self.gate(x, *more)
 
     for _ in range(2):  # the second finds what the first has left
         torch._dynamo.reset()
         model = Model()
-        for tokens in (4, 9):
-            x = torch.randn(tokens, 256)
-            assert_right(model(x.npu(), BIAS.npu()), x)
+        for tokens in (5, 9) if dynamic else (5,):
+            assert_right(model(*kind.inputs(tokens, "npu")), kind, tokens)
     assert len(list(tmp_path.rglob("compiled_module"))) == 1
 
 
-def test_export(tmp_path):
-    x = torch.randn(4, 256).npu()
-    torchair.dynamo_export(
-        x, BIAS.npu(), model=Gate().npu(), export_path=str(tmp_path), export_name="gate", dynamic=False
-    )
-    assert b"MoeGatingTopK" in (tmp_path / "gate.air").read_bytes()
-    assert "MoeGatingTopK" in (tmp_path / "dynamo.pbtxt").read_text()
-
-
-@pytest.mark.parametrize("kind", ["py", "txt", "pbtxt"])
-def test_dumps(tmp_path, kind):
+@each_kind
+@pytest.mark.parametrize("type_", ["py", "txt", "pbtxt"])
+def test_dumps(kind, type_, tmp_path):
     torch._dynamo.reset()
     config = torchair.CompilerConfig()
-    config.debug.graph_dump.type = kind
+    config.debug.graph_dump.type = type_
     config.debug.graph_dump.path = str(tmp_path)
-    model = torch.compile(Gate(), backend=torchair.get_npu_backend(compiler_config=config))
-    model(torch.randn(4, 256).npu(), BIAS.npu())
-    dumps = list(tmp_path.glob(f"*.{kind}"))
+    torch.compile(kind.model(), backend=torchair.get_npu_backend(compiler_config=config))(*kind.inputs(4, "npu"))
+    dumps = list(tmp_path.glob(f"*.{type_}"))
     assert dumps
-    assert all("MoeGatingTopK" in dump.read_text() for dump in dumps)
+    assert all(kind.node in dump.read_text() for dump in dumps)
 
 
-CYCLES = """
-from ascend_moe_gating import simulator
-simulator.load()
-import torch, torch_npu, torchair
-from ascend_moe_gating import npu_moe_gating_top_k
-torch.npu.init()
-x = torch.arange(64.0).view(2, 32).npu()
-model = torch.compile(lambda x: npu_moe_gating_top_k(x, 2)[1], backend=torchair.get_npu_backend(), dynamic=False)
-
-def cycle():
+@each_kind
+def test_captured(kind):
     torch._dynamo.reset()
-    assert model(x).cpu().tolist() == [[31, 30], [31, 30]]
-
-for _ in range(5):
-    cycle()
-before = len(simulator.allocations())
-for _ in range(40):
-    cycle()
-print(len(simulator.allocations()) - before)
-"""
-
-
-@pytest.mark.stand_in
-def test_compiling_again_and_again_holds_no_device_memory():
-    result = start(["-c", CYCLES])
-    assert result.stdout.splitlines()[-1] == "0", result.stderr
-
-
-REPEATED = """
-import os
-from ascend_moe_gating import simulator
-simulator.load()
-import torch, torch_npu, torchair
-from ascend_moe_gating import npu_moe_gating_top_k
-from torchair.core._backend import TorchNpuGraph
-
-loaded = []
-load = TorchNpuGraph.load
-TorchNpuGraph.load = lambda graph, *arguments: (loaded.append(arguments), load(graph, *arguments))[1]
-x = torch.arange(64.0).view(2, 32).npu()
-torch.compile(lambda x: npu_moe_gating_top_k(x, 2)[1], backend=torchair.get_npu_backend(), dynamic=True)(x)
-TorchNpuGraph.load = load
-
-def cycle(number):
-    graph = TorchNpuGraph(f"repeated_{number}")
-    graph.load(*loaded[0])
-    graph.compile()
-    assert graph.run([x], [None])[0].cpu().tolist() == [[31, 30], [31, 30]]
-
-def resident():
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-for number in range(200):
-    cycle(number)
-allocations, bytes_before = len(simulator.allocations()), resident()
-for number in range(200, 1200):
-    cycle(number)
-print(len(simulator.allocations()) - allocations, (resident() - bytes_before) // 1000)
-"""
-
-
-@pytest.mark.stand_in
-def test_a_thousand_graphs_loaded_compiled_run_and_removed_leave_memory_flat():
-    result = start(["-c", REPEATED])
-    allocations, bytes_per_graph = map(int, result.stdout.splitlines()[-1].split())
-    assert allocations == 0, result.stderr
-    assert bytes_per_graph < 1000
-
-
-@pytest.mark.stand_in
-def test_a_graph_that_fails_leaves_nothing_behind():
-    x = torch.randn(4, 256).npu()
-    torch._dynamo.reset()
-    model = torch.compile(Gate(), backend=torchair_backend(), dynamic=True)
-    for _ in range(3):
-        torch._dynamo.reset()
-        with (
-            simulator.fault("ge::RunGraphWithStreamAsync", 145000),
-            pytest.raises(RuntimeError, match="returned 145000"),
-        ):
-            model(x, BIAS.npu())
-        assert_right(model(x, BIAS.npu()), x.cpu())
+    config = torchair.CompilerConfig()
+    config.mode = "reduce-overhead"
+    backend = torchair.get_npu_backend(compiler_config=config)
+    model = torch.compile(kind.model(), backend=backend, dynamic=False, fullgraph=True)
+    for _ in range(2):
+        assert_right(model(*kind.inputs(5, "npu")), kind, 5)

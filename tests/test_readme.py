@@ -10,7 +10,7 @@ from programs import ROOT, launch, start
 
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k
 
-USE, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+USE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
 def test_the_lines_for_an_npu_run_as_they_are(tmp_path):
@@ -28,6 +28,15 @@ def test_the_lines_for_the_stand_in_do_what_they_say(tmp_path):
     assert result.returncode == 1
     assert re.search("aclnnMoeGatingTopKGetWorkspaceSize returned 561103 .injected", result.stderr)
     assert "aclnnMoeGatingTopK" in trace.read_text()
+
+
+def test_the_lines_that_explain_print_what_they_say(tmp_path):
+    script = tmp_path / "explains.py"
+    script.write_text(USE + EXPLAINS.replace("router.svg", str(tmp_path / "router.svg")))
+    printed = launch(script)
+    for said in re.findall("^# (.*)$", EXPLAINS, re.MULTILINE):
+        assert re.search(re.escape(said).replace(re.escape("..."), ".*"), printed)
+    assert (tmp_path / "router.svg").read_text().startswith("<?xml")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -17,11 +17,9 @@ from ascend_moe_gating.plugin.constraints import check
 from ascend_moe_gating.plugin.reference import moe_gating_top_k
 from ascend_moe_gating.plugin.schema import SCHEMA
 
-HASH_ROUTING = ("input_ids", "tid2eid")
-
 
 def schema_parameters():
-    """Name, default and kind of each parameter of the one signature, hash routing excepted."""
+    """Name, default and kind of each parameter of the one signature."""
     schema = torch._C.parse_schema(f"npu::{SCHEMA}")
     return {
         argument.name: (
@@ -36,7 +34,7 @@ def parameters(function):
     return {
         name: (parameter.default, parameter.kind is parameter.KEYWORD_ONLY)
         for name, parameter in inspect.signature(function).parameters.items()
-        if name not in (*HASH_ROUTING, "meta_outputs")
+        if name != "meta_outputs"
     }
 
 
@@ -57,8 +55,9 @@ def test_every_copy_of_the_signature_equals_the_schema(function):
 
 
 def test_check_takes_the_parameters_of_the_schema_in_their_order():
+    routing = ["input_ids", "tid2eid"]  # the newest ones go last
     names = list(inspect.signature(check).parameters)
-    assert names == list(schema_parameters())
+    assert names == [name for name in schema_parameters() if name not in routing] + routing
 
 
 def test_the_schema_is_the_one_of_torch_npu():
@@ -68,7 +67,6 @@ def test_the_schema_is_the_one_of_torch_npu():
             argument.kwarg_only,
         )
         for argument in torch.ops.npu.npu_moe_gating_top_k.default._schema.arguments
-        if argument.name not in HASH_ROUTING
     }
     assert installed == schema_parameters()
 
@@ -77,14 +75,6 @@ def test_torch_npus_own_name_serves_cpu_tensors():
     x = torch.zeros(2, 8)
     assert torch_npu.npu_moe_gating_top_k(x, 2)[1].tolist() == [[0, 1], [0, 1]]
     assert torch_npu.npu_moe_gating_top_k.default is torch.ops.npu.npu_moe_gating_top_k.default
-
-
-def test_hash_routing_is_refused_by_name_where_there_is_no_kernel_for_it():
-    ids, table = torch.zeros(2, dtype=torch.int32), torch.zeros(10, 2, dtype=torch.int32)
-    with pytest.raises(NotImplementedError, match=r"hash routing \(input_ids, tid2eid\) on CPU"):
-        torch_npu.npu_moe_gating_top_k(torch.zeros(2, 8), 2, input_ids=ids, tid2eid=table)
-    with pytest.raises(RuntimeError, match="aclnnMoeGatingTopKV2"):
-        torch_npu.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2, input_ids=ids.npu(), tid2eid=table.npu())
 
 
 def test_registering_twice_changes_nothing():

@@ -18,12 +18,20 @@ class Violation:
 
     def arguments(self, device="cpu"):
         x = torch.zeros(self.shape, dtype=self.dtype).to(device)
-        bias = self.bias.to(device) if isinstance(self.bias, torch.Tensor) else self.bias
-        return x, self.k, {"bias": bias, **self.options}
+        options = {"bias": self.bias, **self.options}
+        return (
+            x,
+            self.k,
+            {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in options.items()},
+        )
 
 
 def _grouped(count, **more):
     return {"group_count": count, **more}
+
+
+def _routed(ids=(4,), table=(10, 8), ids_dtype=torch.int64, table_dtype=torch.int32, **more):
+    return {"input_ids": torch.zeros(ids, dtype=ids_dtype), "tid2eid": torch.zeros(table, dtype=table_dtype), **more}
 
 
 VIOLATIONS = (
@@ -94,4 +102,54 @@ VIOLATIONS = (
     ),
     Violation("C11", ValueError, "renorm must be 0, got 1", options={"renorm": 1}),
     Violation("C12", ValueError, "norm_type must be 0 (softmax) or 1 (sigmoid), got 3", options={"norm_type": 3}),
+    Violation(
+        "C14",
+        ValueError,
+        "input_ids and tid2eid must be given together, got only input_ids",
+        options=_routed(tid2eid=None),
+    ),
+    Violation(
+        "C14",
+        ValueError,
+        "input_ids and tid2eid must be given together, got only tid2eid",
+        options=_routed(input_ids=None),
+    ),
+    Violation(
+        "C15",
+        ValueError,
+        "input_ids must have one dimension of 4 tokens as x has, got shape [5]",
+        options=_routed(ids=(5,)),
+    ),
+    Violation(
+        "C15",
+        ValueError,
+        "input_ids must have one dimension of 4 tokens as x has, got shape [4, 1]",
+        options=_routed(ids=(4, 1)),
+    ),
+    Violation("C15", TypeError, "input_ids must be int64 or int32, got int16", options=_routed(ids_dtype=torch.int16)),
+    Violation(
+        "C16", ValueError, "tid2eid must have 2 dimensions (ids, 8 = k), got shape [8]", options=_routed(table=(8,))
+    ),
+    Violation(
+        "C16",
+        ValueError,
+        "tid2eid must have 2 dimensions (ids, 8 = k), got shape [10, 7]",
+        options=_routed(table=(10, 7)),
+    ),
+    Violation(
+        "C16", TypeError, "tid2eid must be int64 or int32, got float32", options=_routed(table_dtype=torch.float32)
+    ),
+    Violation(
+        "C17",
+        ValueError,
+        "k must be at most 64 with input_ids and tid2eid, got 65",
+        k=65,
+        options=_routed(table=(10, 65)),
+    ),
+    Violation(
+        "C18",
+        ValueError,
+        "k_group must be 8 (= group_count) with input_ids and tid2eid, got 4",
+        options=_routed(group_count=8, k_group=4),
+    ),
 )

@@ -127,6 +127,54 @@ void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t tokens, 
   }
 }
 
+// Hash routing: the experts of the table, any integers and strides, and a refusal of what is outside.
+template <class Id, class Expert>
+void run_routed(int64_t norm_type, std::mt19937 &random) {
+  constexpr int64_t tokens = 19, experts = 96, k = 5, vocabulary = 7;
+  std::vector<float> x(tokens * experts), y(tokens * k), norm_out(x.size());
+  std::vector<int32_t> expert_idx(y.size());
+  std::vector<Id> ids(2 * tokens);
+  std::vector<Expert> table(vocabulary * k);  // its columns lie apart
+  for (float &value : x) value = static_cast<float>(random() % 1000) / 250 - 2;
+  for (Id &id : ids) id = static_cast<Id>(random() % vocabulary);
+  for (Expert &expert : table) expert = static_cast<Expert>(random() % experts);
+  moe_gating_top_k_args args{};
+  args.x = x.data(), args.x_row_stride = experts, args.x_column_stride = 1;
+  args.tokens = tokens, args.experts = experts, args.k = k, args.k_group = args.group_count = 1;
+  args.norm_type = norm_type, args.routed_scaling_factor = 2.5f, args.eps = 1e-20f;
+  args.y = y.data(), args.expert_idx = expert_idx.data(), args.norm_out = norm_out.data();
+  args.input_ids = ids.data(), args.input_ids_stride = 2, args.input_ids_int64 = sizeof(Id) == 8;
+  args.tid2eid = table.data(), args.tid2eid_row_stride = 1, args.tid2eid_column_stride = vocabulary;
+  args.vocabulary = vocabulary, args.tid2eid_int64 = sizeof(Expert) == 8;
+  DEMAND(moe_gating_top_k(&args, 2) == 0, "routed");
+  for (int64_t token = 0; token < tokens; ++token) {
+    const float *scores = norm_out.data() + token * experts;
+    double sum = norm_type == 1 ? 0 : 1;
+    for (int64_t i = 0; i < k; ++i) {
+      const auto expert = table[static_cast<size_t>(ids[static_cast<size_t>(2 * token)] + i * vocabulary)];
+      DEMAND(expert_idx[static_cast<size_t>(token * k + i)] == expert, "token %d, expert %d", int(token), int(i));
+      if (norm_type == 1) sum += scores[expert];
+    }
+    for (int64_t i = 0; i < k; ++i) {
+      const auto at = static_cast<size_t>(token * k + i);
+      const double weight = scores[expert_idx[at]] / sum * 2.5;
+      DEMAND(std::abs(y[at] - weight) <= 1e-6 * weight, "weight %g for %g", y[at], weight);
+    }
+  }
+  char text[100];
+  ids[2 * 11] = -1;
+  DEMAND(moe_gating_top_k(&args, 2) == MOE_GATING_BAD_INPUT_IDS, "an id below 0");
+  ids[2 * 11] = vocabulary;
+  DEMAND(moe_gating_top_k_rows(&args, 0, 11) == 0, "the rows before it");
+  DEMAND(moe_gating_top_k_rows(&args, 5, 12) == MOE_GATING_BAD_INPUT_IDS, "an id behind the table");
+  DEMAND(moe_gating_top_k_stray(&args, 0, tokens, text, sizeof text) == MOE_GATING_BAD_INPUT_IDS, "in words");
+  DEMAND(std::strcmp(text, "input_ids must name one of the 7 rows of tid2eid, got 7 for token 11") == 0, "%s", text);
+  ids[2 * 11] = 3, table[3 + 2 * vocabulary] = experts;
+  DEMAND(moe_gating_top_k(&args, 1) == MOE_GATING_BAD_TID2EID, "an expert that does not exist");
+  DEMAND(moe_gating_top_k_stray(&args, 0, tokens, text, sizeof text) == MOE_GATING_BAD_TID2EID, "in words");
+  DEMAND(std::strcmp(text, "tid2eid must hold experts between 0 and 95, got 96 in row 3") == 0, "%s", text);
+}
+
 }  // namespace
 
 int main() {
@@ -144,5 +192,11 @@ int main() {
           run<Float16>(shape, norm_type, with_bias, tokens, random);
           run<BFloat16>(shape, norm_type, with_bias, tokens, random);
         }
+  for (int64_t norm_type = 0; norm_type < 2; ++norm_type) {
+    run_routed<int32_t, int32_t>(norm_type, random);
+    run_routed<int32_t, int64_t>(norm_type, random);
+    run_routed<int64_t, int32_t>(norm_type, random);
+    run_routed<int64_t, int64_t>(norm_type, random);
+  }
   return 0;
 }

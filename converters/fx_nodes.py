@@ -1,0 +1,133 @@
+"""What a node of a functional ATen graph says: its arguments by name, its result's shape, the number it stands for."""
+
+from __future__ import annotations
+
+import operator
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.fx import Node
+
+aten = torch.ops.aten
+
+# The same elements in the same order, whatever the sizes.
+_VIEWS = (
+    *(aten.view, aten.reshape, aten._unsafe_view, aten.flatten, aten.unflatten, aten.unsqueeze, aten.squeeze),
+    *(aten.alias, aten.clone, aten.detach, aten.contiguous, aten.lift_fresh_copy, aten._reshape_alias),
+)
+_ZEROS = (aten.zeros, aten.zeros_like, aten.new_zeros)
+_ONES = (aten.ones, aten.ones_like, aten.new_ones)
+_FULL = (aten.full, aten.full_like, aten.new_full, aten.scalar_tensor)
+_CASTS = {"aten::_to_copy", "prims::convert_element_type", "npu::_npu_dtype_cast", "npu::npu_dtype_cast"}
+
+
+def is_call(node: object, *packets: Any) -> bool:
+    """Whether a node calls an overload of one of these operators."""
+    return isinstance(node, Node) and getattr(node.target, "overloadpacket", None) in packets
+
+
+def arguments(node: Node) -> dict[str, Any]:
+    """All arguments of an operator's call by their names in its schema, defaults included."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]
+    given = dict(zip((argument.name for argument in schema), node.args, strict=False))
+    return {argument.name: argument.default_value for argument in schema} | given | dict(node.kwargs)
+
+
+def shape(node: Node) -> tuple[Any, ...]:
+    """The sizes of a node's result, some perhaps symbolic; () for what is no tensor."""
+    return tuple(getattr(node.meta.get("val"), "shape", ()))
+
+
+def size(value: Any) -> Any:
+    """The number that an argument for a size is; of a node in its place the number, perhaps symbolic, that it gives."""
+    return value.meta.get("val") if isinstance(value, Node) else value
+
+
+def dtype(node: Node) -> torch.dtype | None:
+    """The dtype of a node's result; None for what is no tensor."""
+    return getattr(node.meta.get("val"), "dtype", None)
+
+
+def dtype_name(node: Node) -> str:
+    """The dtype as a reader calls it."""
+    return str(dtype(node)).removeprefix("torch.")
+
+
+def is_dimension(node: Node, dims: Any, which: int) -> bool:
+    """Whether `dims`, a dimension or a list with one, is dimension `which` of the node's result."""
+    rank = len(shape(node))
+    if isinstance(dims, (list, tuple)):
+        dims = dims[0] if len(dims) == 1 else None
+    return isinstance(dims, int) and rank > 0 and dims % rank == which % rank
+
+
+def is_view(node: object) -> bool:
+    """Whether a node gives the elements of its first argument in their order and dtype."""
+    if not isinstance(node, Node) or not is_call(node, aten.slice, *_VIEWS):
+        return False
+    if is_call(node, aten.slice):  # x[:]
+        named = arguments(node)
+        return named["start"] in (0, None) and named["end"] in (sys.maxsize, None) and named["step"] == 1
+    return dtype(node) == dtype(node.args[0])  # type: ignore[arg-type]
+
+
+def origin(node: Node) -> Node:
+    """Where the elements of a node come from, unchanged and in the same order."""
+    while is_view(node):
+        node = node.args[0]  # type: ignore[assignment]
+    return node
+
+
+def cast_from(node: object) -> Node | None:
+    """What a node gives in another dtype, changing nothing else."""
+    if not isinstance(node, Node) or getattr(node.target, "name", str)().partition(".")[0] not in _CASTS:
+        return None
+    others = {name for name, value in node.kwargs.items() if value is not None} - {"dtype", "memory_format"}
+    return None if others else node.args[0]  # type: ignore[return-value]
+
+
+def result(node: object, index: int) -> Node | None:
+    """The operator's call of which a node is result number `index`."""
+    if isinstance(node, Node) and node.target is operator.getitem and node.args[1] == index:
+        return node.args[0]  # type: ignore[return-value]
+    return None
+
+
+def results(node: Node, index: int) -> Iterator[Node]:
+    """The nodes that take result number `index` of a call."""
+    return (user for user in node.users if result(user, index) is node)
+
+
+def constant(node: object) -> float | None:
+    """The number that fills a tensor, or that an argument is."""
+    if isinstance(node, (bool, int, float)):
+        return float(node)
+    filled = _filled_with(node) if isinstance(node, Node) and dtype(node) is not None else None
+    return None if filled is None else torch.tensor(filled, dtype=torch.float64).to(dtype(node)).item()  # type: ignore[arg-type]
+
+
+def _filled_with(node: Node) -> float | None:
+    """The number before it is cast to the dtype of the node's result."""
+    if node.op == "get_attr":
+        tensor = getattr(node.graph.owning_module, str(node.target), None)
+        known = type(tensor) is torch.Tensor and tensor.numel() == 1 and tensor.device.type == "cpu"
+        return tensor.item() if known else None  # type: ignore[union-attr]
+    if is_call(node, *_ZEROS):
+        return 0.0
+    if is_call(node, *_ONES):
+        return 1.0
+    if is_call(node, *_FULL):
+        named = arguments(node)
+        return constant(named.get("fill_value", named.get("s")))
+    if is_call(node, aten.expand) or is_view(node) or cast_from(node) is not None:
+        return constant(node.args[0])
+    return None
+
+
+def source_line(node: Node) -> str:
+    """The user's line that a node comes from, as file:line; empty when the graph does not know."""
+    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    return ":".join(lines[-1]) if lines else ""

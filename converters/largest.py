@@ -1,0 +1,61 @@
+"""Reads what takes the largest elements of rows: a top-k, or a descending sort of which the first are used."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch.fx import Node
+
+from ascend_moe_gating.converters.fx_nodes import arguments, aten, is_call, is_dimension, is_view, results, shape, size
+
+
+class Largest(NamedTuple):
+    """A call that takes the largest elements along the last dimension, and the nodes with its results."""
+
+    call: Node
+    x: Node
+    k: Any
+    values: list[Node]
+    indices: list[Node]
+    inner: list[Node]  # between the call and its results
+
+
+def read_largest(call: Node) -> Largest | None:
+    """Reads a top-k, or a descending sort of which the first k are used."""
+    if not is_call(call, aten.topk, aten.sort):
+        return None
+    named = arguments(call)
+    x = named["self"]
+    if not named.get("largest", named.get("descending")) or not is_dimension(x, named["dim"], -1):
+        return None
+    values, indices = list(results(call, 0)), list(results(call, 1))
+    if is_call(call, aten.topk):
+        return Largest(call, x, size(named["k"]), _with_views(values), _with_views(indices), [])
+    inner: list[Node] = []
+    first_values, first_indices = ([_head(node, inner) for node in nodes] for nodes in (values, indices))
+    counts = [shape(node)[-1] for node in (*first_values, *first_indices)]
+    if not counts or any(count != counts[0] for count in counts):
+        return None
+    return Largest(call, x, counts[0], _with_views(first_values), _with_views(first_indices), inner)
+
+
+def _head(ordered: Node, inner: list[Node]) -> Node:
+    """The first elements of a sorted tensor, if its only user takes them, else all; `inner` gets what is between."""
+    user = next(iter(ordered.users), None)
+    if len(ordered.users) != 1 or user is None:
+        return ordered
+    if is_call(user, aten.slice) and not is_view(user):
+        named = arguments(user)
+        if is_dimension(ordered, named["dim"], -1) and named["start"] in (0, None) and named["step"] == 1:
+            inner.append(ordered)
+            return user
+    if is_view(user) and shape(user) == shape(ordered):
+        inner.append(ordered)
+        return _head(user, inner)
+    return ordered
+
+
+def _with_views(nodes: list[Node]) -> list[Node]:
+    """The nodes, and others that are the same: an alias or a copy."""
+    same = [user for node in nodes for user in node.users if is_view(user) and shape(user) == shape(node)]
+    return nodes + _with_views(same) if same else nodes

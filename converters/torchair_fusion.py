@@ -1,0 +1,70 @@
+"""Fuses gates in every graph that torchair compiles, and lets the user switch that off."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+from torch.fx import GraphModule
+
+from ascend_moe_gating.converters.fusion import float_inputs, fuse_gates
+from ascend_moe_gating.plugin.registration import FUSION_VARIABLE
+
+logger = logging.getLogger(__name__)
+_chosen: ContextVar[bool | None] = ContextVar("fusion", default=None)
+
+
+@contextlib.contextmanager
+def fusion(enabled: bool) -> Iterator[None]:
+    """Whether gates are fused in graphs that are compiled inside; it has precedence over ASCEND_MOE_GATING_FUSE."""
+    token = _chosen.set(enabled)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def enabled() -> bool:
+    """Whether gates are fused: unless fusion(False) or ASCEND_MOE_GATING_FUSE=0 says otherwise, they are."""
+    chosen = _chosen.get()
+    return os.environ.get(FUSION_VARIABLE, "1") not in ("", "0") if chosen is None else chosen
+
+
+def get_npu_backend(*, fuse: bool = True, **options: Any) -> Callable:
+    """torchair.get_npu_backend(**options), which fuses gates or, with fuse=False, leaves them as they are."""
+    import torchair
+
+    backend = torchair.get_npu_backend(**options)
+
+    @functools.wraps(backend.func)
+    def compile_graph(*args: Any, **kwargs: Any) -> Callable:
+        with fusion(fuse):
+            return backend(*args, **kwargs)
+
+    return compile_graph
+
+
+def register(compiler: ModuleType) -> None:
+    """Let torchair, by its module that compiles FX graphs, fuse gates before its own optimizations, in every mode."""
+    optimize = getattr(compiler, "_optimize_fx", None)
+    if optimize is None:
+        warnings.warn(f"gates are not fused: {compiler.__name__} has no _optimize_fx to begin with", stacklevel=2)
+        return
+
+    @functools.wraps(optimize)
+    def fuse_then_optimize(graph_module: GraphModule, *args: Any, **kwargs: Any) -> GraphModule:
+        if enabled():
+            others = (*args, *kwargs.values())
+            inputs = next((other.example_inputs for other in others if hasattr(other, "example_inputs")), ())
+            for report in fuse_gates(graph_module, float_inputs(graph_module, inputs)):
+                logger.info("%s", report)
+        return optimize(graph_module, *args, **kwargs)
+
+    compiler._optimize_fx = fuse_then_optimize  # type: ignore[attr-defined]

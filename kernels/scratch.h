@@ -1,0 +1,52 @@
+// The memory of a block of rows, on the stack of the thread that uses it; a call touches little more of it than it needs.
+#pragma once
+
+#include <cstdint>
+
+#include "columns.h"
+#include "moe_gating_top_k.h"
+#include "select.h"
+
+namespace moe_gating {
+namespace {
+
+// 32 kB of scores.
+constexpr int64_t experts_per_block = 4 * MOE_GATING_MAX_EXPERTS;
+
+// From one row of scratch to the next: a whole number of vectors of any width.
+inline int64_t stride_of(int64_t experts) { return (experts + slack - 1) / slack * slack; }
+
+struct Scratch {
+  alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) float scores[experts_per_block + slack];
+  alignas(64) float masked[experts_per_block + slack];  // what decides, where small groups are dropped
+  alignas(64) Square<float> maxima;                     // of the lanes of each row
+  // A number for each row.
+  alignas(64) float row_maxima[rows_per_block];
+  alignas(64) float bounds[rows_per_block];
+  alignas(64) float reciprocals[rows_per_block];
+  alignas(64) int32_t kept_bits[rows_per_block];
+  int64_t candidate_counts[rows_per_block];
+  bool unusual[rows_per_block];
+  // Groups.
+  alignas(64) Square<float> few_group_scores;
+  alignas(64) float group_scores[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
+  alignas(64) int32_t group_ranks[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
+  alignas(64) int32_t kept[rows_per_block][MOE_GATING_MAX_GROUPS + 1];
+  // Candidates. What a row does not fill are still numbers of experts.
+  alignas(64) int32_t candidates[rows_per_block][3 * usual] = {};
+  alignas(64) Square<float> candidate_scores;
+  alignas(64) Square<float> candidate_values;
+  alignas(64) Square<int32_t> order;
+  alignas(64) float ordered[rows_per_block][lanes + slack];
+  // Of a row that takes the long way.
+  alignas(64) float choice[MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) int32_t experts[MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) float values[MOE_GATING_MAX_EXPERTS + slack];
+  // Results.
+  alignas(64) int32_t chosen[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) float weights[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];
+};
+
+}  // namespace
+}  // namespace moe_gating

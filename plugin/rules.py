@@ -1,0 +1,109 @@
+"""What the tables of constraints are made of, and how a call is held to one: the same for every operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+
+
+class Constraint(NamedTuple):
+    """A rule, broken by a call if `broken` is true; `describe` then says which argument, which rule, which value."""
+
+    label: str
+    error: type[Exception]
+    broken: Callable[[Any], Any]
+    describe: Callable[[Any], str]
+
+
+class Parameter(NamedTuple):
+    """The Python types that an argument may have, in words too, and the constraint that owns the argument, if any."""
+
+    name: str
+    types: tuple[Any, ...]
+    kind: str
+    label: str = ""
+
+
+def tensor(name: str, label: str) -> Parameter:
+    return Parameter(name, (torch.Tensor,), "a Tensor", label)
+
+
+def optional_tensor(name: str, label: str) -> Parameter:
+    return Parameter(name, (torch.Tensor, type(None)), "a Tensor or None", label)
+
+
+def integer(name: str, label: str) -> Parameter:
+    return Parameter(name, _INT, "an int", label)
+
+
+def optional_integer(name: str, label: str) -> Parameter:
+    return Parameter(name, (*_INT, type(None)), "an int or None", label)
+
+
+def number(name: str) -> Parameter:
+    return Parameter(name, (float, numpy.floating, torch.SymFloat, *_INT), "a number")
+
+
+def boolean(name: str) -> Parameter:
+    return Parameter(name, _BOOL, "a bool")
+
+
+def optional_boolean(name: str) -> Parameter:
+    return Parameter(name, (*_BOOL, type(None)), "a bool or None")
+
+
+_INT = (int, numpy.integer, torch.SymInt)
+_BOOL = (bool, numpy.bool_, torch.SymBool)
+
+
+def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> None:
+    """Raise for the first argument whose Python type its parameter does not take."""
+    for value, (name, types, kind, label) in zip(call, parameters, strict=True):
+        if not isinstance(value, types):
+            owner = f" ({label})" if label else ""
+            raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{owner}")
+
+
+def check_constraints(call: object, constraints: tuple[Constraint, ...]) -> None:
+    """Raise the error of the first constraint that a call breaks whose arguments have the right Python types."""
+    for constraint in constraints:
+        if constraint.broken(call):
+            raise constraint.error(f"{constraint.describe(call)} ({constraint.label})")
+
+
+def check_keyword_only(positional: tuple[object, ...], first: str, label: str) -> None:
+    """For functions that take `*positional` in the place where `first` and what follows are keywords.
+
+    Raises:
+        TypeError: anything was given by position.
+    """
+    if positional:
+        number = len(positional)
+        raise TypeError(
+            f"{first} and all later parameters must be given by keyword, got {number} more by position ({label})"
+        )
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def names_of(dtypes: tuple[torch.dtype, ...]) -> str:
+    return ", ".join(map(name_of, dtypes[:-1])) + " or " + name_of(dtypes[-1])
+
+
+def keep_out_of_graphs_of_their_own(functions: Iterable[Any], constraints: tuple[Constraint, ...]) -> None:
+    """Let dynamo trace the checks as a part of a user's function only; call it once torch._dynamo is imported.
+
+    When a check fails, dynamo leaves the user's function to Python, and would next compile each function that is called
+    there by itself: arithmetic on sizes, about which torchair would complain before the check does.
+    """
+    from torch._dynamo.eval_frame import skip_code
+
+    checks = (check_types, check_constraints, check_keyword_only, name_of, names_of)
+    rules = (function for constraint in constraints for function in (constraint.broken, constraint.describe))
+    for function in (*checks, *functions, *rules):
+        skip_code(function.__code__)

@@ -1,0 +1,89 @@
+"""Thousands of gates: those of the family become one node and compute the same, near misses stay as they are."""
+
+import copy
+from collections import Counter
+
+import pytest
+import torch
+from generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, family, near_miss
+from torch.fx.experimental.proxy_tensor import make_fx
+from written_gates import write
+
+from ascend_moe_gating import fuse_gates
+
+TOKENS = 5
+OPERATOR = torch.ops.npu.npu_moe_gating_top_k.default
+EACH = 2000
+
+
+def inputs(spelling, tokens=TOKENS):
+    """Logits and biases that lie apart, so that how an exp is rounded does not decide between experts."""
+    generator = torch.Generator().manual_seed(spelling.experts + spelling.k)
+    steps = 2 if spelling.dtype == torch.float32 else spelling.experts / 64
+    rows = [torch.randperm(spelling.experts, generator=generator) for _ in range(tokens)]
+    bias = torch.randint(-8, 9, (spelling.experts,), generator=generator) / 64 + 1 / 1024
+    return (torch.stack(rows) / 16 / max(steps, 1)).to(spelling.dtype), bias
+
+
+def traced(function, arguments, seed):
+    """The functional graph of ATen operators that a compiler is given, every seventh one for any number of tokens."""
+    tracing_mode = "symbolic" if seed % 7 == 0 else "fake"
+    graph_module = make_fx(torch.func.functionalize(function, remove="mutations"), tracing_mode=tracing_mode)(
+        *arguments
+    )
+    graph_module.graph.eliminate_dead_code()
+    return graph_module
+
+
+def calls(graph_module):
+    return Counter(node.target for node in graph_module.graph.nodes if node.op == "call_function")
+
+
+def assert_same(actual, expected):
+    """The same experts in whatever order, and each with its weight."""
+    (weights, idx), (expected_weights, expected_idx) = actual, expected
+    assert idx.dtype == expected_idx.dtype
+    order, expected_order = idx.argsort(1), expected_idx.argsort(1)
+    assert torch.equal(idx.gather(1, order), expected_idx.gather(1, expected_order))
+    torch.testing.assert_close(
+        weights.gather(1, order), expected_weights.gather(1, expected_order), rtol=2e-6, atol=1e-30
+    )
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 100) for start in range(0, EACH, 100)], ids=lambda s: s[0])
+def test_the_family_is_fused_and_computes_the_same(seeds):
+    for seed in seeds:
+        spelling = family(seed)
+        arguments = inputs(spelling)
+        graph = traced(write(spelling), arguments, seed)
+        fused = copy.deepcopy(graph)
+        (report,) = fuse_gates(fused)
+        assert report.fused, f"{seed}: {report}\n{spelling}"
+        assert calls(fused)[OPERATOR] == 1
+        left = {torch.ops.aten._to_copy.default, torch.ops.aten.sum.dim_IntList, torch.ops.aten.div.Tensor}
+        left |= {torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor, torch.ops.aten.unsqueeze.default}
+        unfused = {target for target in calls(fused) if target is not OPERATOR and hasattr(target, "_schema")}
+        assert unfused <= (left if not spelling.sigmoid else {torch.ops.aten._to_copy.default}), f"{seed}: {spelling}"
+        try:
+            assert_same(fused(*arguments), graph(*arguments))
+        except AssertionError as error:
+            raise AssertionError(f"{seed}: {spelling}") from error
+
+
+@pytest.mark.parametrize("seeds", [range(start, start + 100) for start in range(0, EACH, 100)], ids=lambda s: s[0])
+def test_near_misses_are_left_alone(seeds):
+    for seed in seeds:
+        spelling = near_miss(seed)
+        graph = traced(write(spelling), inputs(spelling), seed)
+        before = str(graph.graph)
+        reports = fuse_gates(graph)
+        assert not any(report.fused for report in reports), f"{seed}: {spelling}"
+        assert str(graph.graph) == before
+
+
+def test_the_generator_writes_in_every_way():
+    """So that none of the above is about nothing."""
+    spellings = [family(seed) for seed in range(EACH)]
+    for field, values in {"mask": MASKS, "chosen": CHOSEN, "bias": (None, *BIASES), "norm": (None, *NORMS)}.items():
+        assert {getattr(spelling, field) for spelling in spellings} == set(values)
+    assert {near_miss(seed).miss for seed in range(EACH)} == set(MISSES)

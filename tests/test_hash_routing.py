@@ -1,0 +1,297 @@
+"""Hash routing: a row of tid2eid instead of a choice, on every backend, in any dtype, and what is refused."""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from backends import BACKENDS, compiled, on_npu, torchair_backend
+from programs import run
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.fx.experimental.symbolic_shapes import ConstraintViolationError
+
+from ascend_moe_gating import npu_moe_gating_top_k, simulator
+from ascend_moe_gating.plugin import cpu
+from ascend_moe_gating.plugin.reference import moe_gating_top_k
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+INT32, INT64 = torch.int32, torch.int64
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call in the shape that tests/backends.py takes; `strided` gives ids and table every second element."""
+
+    name: str
+    tokens: int
+    experts: int
+    k: int
+    vocabulary: int
+    integers: tuple = (INT64, INT32)  # of input_ids and of tid2eid
+    options: dict = field(default_factory=dict)
+    bias: bool = False
+    strided: bool = False
+
+    def inputs(self, dtype):
+        rng = np.random.default_rng(self.tokens)
+        x = torch.from_numpy(rng.normal(0, 2, (self.tokens, self.experts)).astype(np.float32)).to(dtype)
+        return x, torch.linspace(9, -9, self.experts).to(dtype) if self.bias else None
+
+    def routing(self):
+        rng = np.random.default_rng(self.vocabulary)
+        ids = torch.from_numpy(rng.integers(0, max(self.vocabulary, 1), 2 * self.tokens)).to(self.integers[0])
+        rows = [rng.permutation(self.experts)[: self.k] for _ in range(2 * self.vocabulary)]
+        table = torch.from_numpy(np.reshape(rows, (-1, self.k)).repeat(2, axis=1)).to(self.integers[1])
+        ids, table = ids[::2], table[::2, ::2]
+        return (ids, table) if self.strided else (ids.contiguous(), table.contiguous())
+
+
+CASES = (
+    Case("softmax", 9, 64, 6, 100),
+    Case("sigmoid", 33, 256, 8, 1000, options={"norm_type": 1, "routed_scaling_factor": 1.5}),
+    Case("int32 ids, int64 table", 5, 16, 4, 7, (INT32, INT64), {"norm_type": 1, "eps": 0.25}),
+    Case("int32", 5, 16, 4, 7, (INT32, INT32)),
+    Case("int64, strided", 700, 72, 3, 50, (INT64, INT64), {"norm_type": 1}, strided=True),
+    Case("the bias has no effect", 8, 64, 6, 10, options={"norm_type": 1}, bias=True),
+    Case("all groups, with scores", 8, 64, 6, 10, options={"k_group": 8, "group_count": 8, "out_flag": True}),
+    Case("one expert", 3, 3, 1, 1),
+    Case("most experts of a token", 4, 2048, 64, 5),
+    Case("no tokens", 0, 64, 6, 10),
+    Case("no tokens and no ids", 0, 64, 6, 0),
+)
+
+
+def with_routing(case, options):
+    ids, table = case.routing()
+    return {**options, "input_ids": ids, "tid2eid": table}
+
+
+class OnBackend:
+    """The case with its two tensors among its options, on the device if the backend is."""
+
+    def __init__(self, case, backend):
+        self.k, self.inputs, self.options = case.k, case.inputs, with_routing(case, case.options)
+        for name in () if backend == "cpu" else ("input_ids", "tid2eid"):
+            self.options[name] = on_npu(self.options[name])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_results_are_those_of_the_reference(case, backend, dtype):
+    y, expert_idx, norm_out = BACKENDS[backend](OnBackend(case, backend), dtype)
+    assert (y.dtype, expert_idx.dtype, norm_out.dtype) == (dtype, torch.int32, torch.float32)
+    assert norm_out.shape == (case.tokens, case.experts)
+    x, bias = case.inputs(dtype)
+    ids, table = case.routing()
+    assert torch.equal(expert_idx, table[ids].int())
+    if case.tokens:
+        routing = {"input_ids": ids.numpy(), "tid2eid": table.numpy()}
+        bias = None if bias is None else bias.float().numpy()
+        expected = moe_gating_top_k(x.float().numpy(), case.k, bias=bias, **routing, **case.options)
+        torch.testing.assert_close(y, torch.from_numpy(expected[0]).to(dtype))
+    if case.options.get("out_flag"):
+        torch.testing.assert_close(norm_out, x.float().softmax(1))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_both_cpu_kernels_give_the_same(case):
+    x, bias = case.inputs(torch.float32)
+    options = with_routing(case, {**case.options, "bias": bias, "out_flag": True})
+    for a, b in zip(
+        cpu.npu_moe_gating_top_k(x, case.k, **options),
+        torch.ops.npu.npu_moe_gating_top_k(x, case.k, **options),
+        strict=True,
+    ):
+        assert a.stride() == b.stride()
+        assert torch.equal(a, b)
+
+
+# What does not exist: C19, where the values can be read.
+
+STRAYS = [
+    ([0, 4, 1], [[0, 1], [2, 3]] * 2, "input_ids must name one of the 4 rows of tid2eid, got 4 for token 1"),
+    ([0, 1, -1], [[0, 1], [2, 3]], "input_ids must name one of the 2 rows of tid2eid, got -1 for token 2"),
+    ([0, 1, 1], [[0, 1], [2, 8]], "tid2eid must hold experts between 0 and 7, got 8 in row 1"),
+    ([1, 1, 1], [[99, 99], [2, -3]], "tid2eid must hold experts between 0 and 7, got -3 in row 1"),
+]
+each_stray = pytest.mark.parametrize(("ids", "table", "message"), STRAYS, ids=[stray[2] for stray in STRAYS])
+
+
+@each_stray
+@pytest.mark.parametrize("integer", [INT32, INT64], ids=str)
+@pytest.mark.parametrize(
+    "call",
+    [npu_moe_gating_top_k, torch.ops.npu.npu_moe_gating_top_k.default, cpu.npu_moe_gating_top_k],
+    ids=["public", "operator", "Python kernel"],
+)
+def test_on_the_cpu_it_is_a_ValueError(call, integer, ids, table, message):
+    ids, table = torch.tensor(ids, dtype=integer), torch.tensor(table, dtype=integer)
+    with pytest.raises(ValueError, match=re.escape(f"{message} (C19)")):
+        call(torch.zeros(3, 8), 2, input_ids=ids, tid2eid=table)
+
+
+@pytest.mark.stand_in
+@each_stray
+@pytest.mark.parametrize("compile_it", [False, True], ids=["eager", "graph"])
+def test_on_the_stand_in_the_run_fails(compile_it, ids, table, message):
+    ids, table = torch.tensor(ids).npu(), torch.tensor(table).npu()
+    model = compiled(npu_moe_gating_top_k) if compile_it else npu_moe_gating_top_k
+    model(torch.zeros(3, 8).npu(), 2, input_ids=ids, tid2eid=table)
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        torch.npu.synchronize()
+    assert model(torch.zeros(3, 8).npu(), 2, input_ids=ids * 0, tid2eid=table * 0)[1].cpu().tolist() == [[0, 0]] * 3
+
+
+def test_a_row_that_no_id_names_may_hold_anything():
+    ids, table = torch.tensor([1, 1]), torch.tensor([[-1, 999], [3, 3]])
+    for device in ("cpu", "npu"):
+        x = torch.zeros(2, 8).to(device)
+        actual = npu_moe_gating_top_k(x, 2, input_ids=ids.to(device), tid2eid=table.to(device))
+        assert actual[1].cpu().tolist() == [[3, 3], [3, 3]]
+
+
+# What runs.
+
+
+@pytest.mark.stand_in
+def test_eager_mode_calls_the_second_version_only_for_it():
+    x, ids, table = torch.zeros(2, 8).npu(), torch.tensor([0, 1]).npu(), torch.tensor([[1, 2], [4, 3]]).npu()
+    with simulator.record() as launches:
+        npu_moe_gating_top_k(x, 2)
+        npu_moe_gating_top_k(x, 2, input_ids=ids, tid2eid=table)
+    assert [launch.name for launch in launches] == ["aclnnMoeGatingTopK", "aclnnMoeGatingTopKV2"]
+    assert list(launches[1].inputs) == ["x", "input_ids", "tid2eid"]
+
+
+@pytest.mark.stand_in
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
+def test_the_node_has_the_two_inputs(dynamic, bias):
+    x, ids, table = torch.zeros(2, 8).npu(), torch.tensor([0, 1]).npu(), torch.tensor([[1, 2], [4, 3]]).npu()
+    options = {"bias": torch.zeros(8).npu()} if bias else {}
+    model = compiled(lambda x, i, t: npu_moe_gating_top_k(x, 2, input_ids=i, tid2eid=t, **options), dynamic)
+    model(x, ids, table)
+    with simulator.record() as launches:
+        model(x, ids, table)
+    (node,) = (launch for launch in launches if launch.name == "MoeGatingTopK")
+    assert list(node.inputs) == ["x", *(["bias"] if bias else []), "input_ids", "tid2eid"]
+
+
+# Dynamic shapes: one size for the tokens of x and the ids.
+
+
+def dynamic_model(fullgraph=True):
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend(torchair_backend())
+
+    def route(x, ids, table):
+        return npu_moe_gating_top_k(x, 2, input_ids=ids, tid2eid=table, norm_type=1)[1]
+
+    return counter, torch.compile(route, backend=counter, fullgraph=fullgraph)
+
+
+def tokens(number):
+    x = torch.zeros(number, 8).npu()
+    return x, torch.arange(number).remainder(3).npu(), torch.tensor([[1, 2], [4, 3], [7, 0]]).npu()
+
+
+def expected(number):
+    return [[[1, 2], [4, 3], [7, 0]][i % 3] for i in range(number)]
+
+
+def test_both_marked_dynamic_one_graph_serves_any_number_of_tokens():
+    counter, model = dynamic_model()
+    for number in (5, 6, 17, 5):
+        x, ids, table = tokens(number)
+        torch._dynamo.mark_dynamic(x, 0)
+        torch._dynamo.mark_dynamic(ids, 0)
+        assert model(x, ids, table).cpu().tolist() == expected(number)
+    assert counter.frame_count == 1
+
+
+def test_neither_marked_a_second_number_of_tokens_makes_both_dynamic():
+    counter, model = dynamic_model()
+    for number in (5, 6, 17, 5):
+        assert model(*tokens(number)).cpu().tolist() == expected(number)
+    assert counter.frame_count == 2
+
+
+@pytest.mark.parametrize(("marked", "name"), [(0, "x"), (1, "ids")])
+def test_only_one_marked_dynamic_is_refused_by_torch(marked, name):
+    _, model = dynamic_model()
+    inputs = tokens(5)
+    torch._dynamo.mark_dynamic(inputs[marked], 0)
+    with pytest.raises(ConstraintViolationError, match=rf"marked L\['{name}'\].* as dynamic but your code special"):
+        model(*inputs)
+
+
+def test_another_number_of_ids_than_tokens_is_C15_in_a_dynamic_graph_too():
+    _, model = dynamic_model(fullgraph=False)
+    for number in (5, 6):
+        model(*tokens(number))
+    x, _, table = tokens(7)
+    with pytest.raises(ValueError, match=r"one dimension of 7 tokens as x has, got shape \[6\] \(C15\)"):
+        model(x, tokens(6)[1], table)
+
+
+# Where the operator is older than hash routing.
+
+
+def test_a_definition_without_it_is_refused_by_name():
+    run(
+        """
+        import torch
+        library = torch.library.Library("npu", "DEF")
+        library.define(
+            "npu_moe_gating_top_k(Tensor x, int k, *, Tensor? bias=None, int k_group=1, int group_count=1, "
+            "int group_select_mode=0, int renorm=0, int norm_type=0, bool out_flag=False, "
+            "float routed_scaling_factor=1.0, float eps=1e-20) -> (Tensor, Tensor, Tensor)"
+        )
+        import ascend_moe_gating
+        x, ids = torch.zeros(2, 8), torch.zeros(2).int()
+        assert ascend_moe_gating.npu_moe_gating_top_k(x, 2)[1].tolist() == [[0, 1], [0, 1]]
+        for call in (ascend_moe_gating.npu_moe_gating_top_k, torch.compile(ascend_moe_gating.npu_moe_gating_top_k,
+                     backend="eager", fullgraph=False)):
+            try:
+                call(x, 2, input_ids=ids, tid2eid=ids.view(1, 2))
+            except NotImplementedError as error:
+                assert "without input_ids and tid2eid (hash routing)" in str(error), error
+            else:
+                raise AssertionError("it was not refused")
+        """,
+        TORCH_DEVICE_BACKEND_AUTOLOAD="0",
+    )
+
+
+def test_a_torchair_without_it_is_refused_by_name(monkeypatch):
+    from torchair._ge_concrete_graph import ge_apis
+
+    def old(x, bias, *, k, **options):
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr(ge_apis, "MoeGatingTopK", old)
+    model = compiled(lambda x, i, t: npu_moe_gating_top_k(x, 2, input_ids=i, tid2eid=t)[1])
+    with pytest.raises(Exception, match=r"the installed torchair's MoeGatingTopK has no hash routing"):
+        model(*tokens(3))
+
+
+def test_without_torch_npu_the_cpu_has_it():
+    run(
+        """
+        import torch, ascend_moe_gating
+        ids, table = torch.tensor([1, 0]), torch.tensor([[1, 2], [4, 3]])
+        for call in (ascend_moe_gating.npu_moe_gating_top_k, torch.ops.npu.npu_moe_gating_top_k):
+            assert call(torch.zeros(2, 8), 2, input_ids=ids, tid2eid=table)[1].tolist() == [[4, 3], [1, 2]]
+        """,
+        TORCH_DEVICE_BACKEND_AUTOLOAD="0",
+    )
+
+
+def test_opcheck():
+    ids, table = torch.tensor([1, 0, 1]), torch.tensor([[1, 2], [4, 3]])
+    options = {"input_ids": ids, "tid2eid": table, "norm_type": 1, "out_flag": True}
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    operator = torch.ops.npu.npu_moe_gating_top_k.default
+    torch.library.opcheck(operator, (torch.randn(3, 8), 2), options, test_utils=tests)

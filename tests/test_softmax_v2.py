@@ -1,0 +1,237 @@
+"""npu_moe_gating_top_k_softmax_v2: every case on every backend, and its constraints."""
+
+import functools
+import re
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+import torch_npu
+from backends import compiled, on_npu
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from ascend_moe_gating import npu_moe_gating_top_k_softmax_v2
+from ascend_moe_gating.plugin import reference
+from ascend_moe_gating.plugin.softmax_v2 import CONSTRAINTS
+
+operator = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+SOFTMAX, RENORM = {"output_softmax": True}, {"renorm": 1}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call; logits lie apart, so that no rounding decides between experts. `view` makes them strided."""
+
+    name: str
+    shape: tuple
+    k: int
+    options: dict = field(default_factory=dict)
+    finished: bool = False
+    view: object = None
+
+    def inputs(self, dtype):
+        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
+        rows, experts = int(np.prod(self.shape[:-1])), self.shape[-1]
+        logits = [rng.permutation(experts) * (8 / experts) - 4 for _ in range(rows)]
+        x = torch.tensor(np.reshape(logits, self.shape), dtype=torch.float32).to(dtype)
+        finished = torch.from_numpy(rng.random(self.shape[:-1]) < 0.4) if self.finished else None
+        return (x if self.view is None else self.view(x)), finished
+
+
+CASES = (
+    Case("softmax", (7, 64), 6),
+    Case("softmax with scores", (7, 64), 6, SOFTMAX),
+    Case("renorm", (7, 64), 6, RENORM),
+    Case("renorm has no scores", (7, 64), 6, RENORM | SOFTMAX),
+    Case("finished", (33, 16), 4, finished=True),
+    Case("finished, renorm", (33, 16), 4, RENORM, finished=True),
+    Case("finished, with scores", (5, 16), 4, SOFTMAX, finished=True),
+    Case("batch", (2, 3, 32), 5, finished=True),
+    Case("batch with scores", (2, 3, 32), 5, SOFTMAX),
+    Case("None is 0", (4, 8), 2, {"renorm": None, "output_softmax": None}),
+    Case("all experts", (4, 8), 8, RENORM),
+    Case("one expert", (3, 1), 1, SOFTMAX),
+    Case("the largest k", (2, 1100), 1024),
+    Case("more experts than the first operator takes", (3, 5000), 8, SOFTMAX),
+    Case("no tokens", (0, 16), 4, SOFTMAX, finished=True),
+    Case("no batch", (0, 3, 16), 4, RENORM, finished=True),
+    Case("strided", (24, 32), 4, SOFTMAX, finished=True, view=lambda x: x.T.contiguous().T),
+    Case("strided batch", (4, 6, 32), 4, RENORM, view=lambda x: x.permute(2, 0, 1).contiguous().permute(1, 2, 0)),
+)
+
+
+def call(x, finished, k, options):
+    return npu_moe_gating_top_k_softmax_v2(x, k=k, finished=finished, **options)
+
+
+def on_device(function, x, finished, k, options):
+    return [result.cpu() for result in function(on_npu(x), on_npu(finished), k, options)]
+
+
+BACKENDS = {
+    "cpu": call,
+    "npu": functools.partial(on_device, call),
+    "graph_static": lambda *arguments: on_device(compiled(call), *arguments),
+    "graph_dynamic": lambda *arguments: on_device(compiled(call, dynamic=True), *arguments),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_results_are_those_of_the_reference(case, backend, dtype):
+    x, finished = case.inputs(dtype)
+    results = BACKENDS[backend](x, finished, case.k, case.options)
+    if x.numel() == 0:
+        writes = case.options == SOFTMAX
+        shapes = [(*x.shape[:-1], case.k)] * 2 + [tuple(x.shape) if writes else (0,)]
+        expected = [np.zeros(shape, np.float32) for shape in shapes]
+    else:
+        mask = None if finished is None else finished.numpy()
+        expected = reference.moe_gating_top_k_softmax_v2(x.float().numpy(), k=case.k, finished=mask, **case.options)
+    for result, value, result_dtype in zip(results, expected, (dtype, torch.int32, torch.float32), strict=True):
+        assert result.is_contiguous()
+        torch.testing.assert_close(result, torch.from_numpy(np.ascontiguousarray(value)).to(result_dtype))
+
+
+def test_known_values():
+    x = torch.tensor([[1.0, 2, 3, 4]])
+    y, expert_idx, softmax_result = npu_moe_gating_top_k_softmax_v2(x, k=2)
+    torch.testing.assert_close(y, torch.tensor([[0.6439143, 0.2368828]]))
+    assert expert_idx.tolist() == [[3, 2]]
+    assert softmax_result.shape == (0,)
+    torch.testing.assert_close(
+        npu_moe_gating_top_k_softmax_v2(x, k=2, renorm=1)[0], torch.tensor([[0.7310586, 0.2689414]])
+    )
+
+
+@pytest.mark.parametrize("device", ["cpu", "npu"])
+def test_equal_logits_choose_the_lowest_experts(device):
+    for options in ({}, RENORM):
+        x = torch.zeros(3, 40).to(device)
+        assert npu_moe_gating_top_k_softmax_v2(x, k=5, **options)[1].tolist() == [[0, 1, 2, 3, 4]] * 3
+
+
+# Constraints.
+
+
+@dataclass(frozen=True)
+class Violation:
+    label: str
+    error: type
+    message: str
+    shape: tuple = (4, 16)
+    dtype: torch.dtype = torch.float32
+    options: dict = field(default_factory=dict)
+
+    def arguments(self, device="cpu"):
+        options = {n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in self.options.items()}
+        return torch.zeros(self.shape, dtype=self.dtype).to(device), options
+
+
+def _finished(*shape, dtype=torch.bool):
+    return {"finished": torch.zeros(shape, dtype=dtype)}
+
+
+VIOLATIONS = (
+    Violation("S1", ValueError, "x must have 2 or 3 dimensions (tokens, experts), got shape [16]", (16,)),
+    Violation("S1", ValueError, "x must have 2 or 3 dimensions (tokens, experts), got shape [1, 1, 1, 1]", (1,) * 4),
+    Violation("S2", TypeError, "x must be float32, bfloat16 or float16, got float64", dtype=torch.float64),
+    Violation("S3", ValueError, "x must have at least 1 expert (its last dimension), got 0", (4, 0)),
+    Violation(
+        "S4",
+        ValueError,
+        "finished must have the shape of x without experts, [4], got shape [3]",
+        options=_finished(3),
+    ),
+    Violation(
+        "S4",
+        ValueError,
+        "finished must have the shape of x without experts, [2, 3], got shape [6]",
+        (2, 3, 16),
+        options=_finished(6),
+    ),
+    Violation("S4", TypeError, "finished must be bool, got uint8", options=_finished(4, dtype=torch.uint8)),
+    Violation("S5", ValueError, "k must be between 1 and 16 (= experts, at most 1024), got 17", options={"k": 17}),
+    Violation("S5", ValueError, "k must be between 1 and 16 (= experts, at most 1024), got 0", options={"k": 0}),
+    Violation(
+        "S5",
+        ValueError,
+        "k must be between 1 and 1024 (= experts, at most 1024), got 1025",
+        (1, 2000),
+        options={"k": 1025},
+    ),
+    Violation(
+        "S6",
+        ValueError,
+        "renorm must be 0 (softmax, then choice) or 1 (choice, then softmax), got 2",
+        options={"renorm": 2},
+    ),
+)
+each_violation = pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.label}: {v.message}")
+
+
+def expected_text(violation):
+    return re.escape(f"{violation.message} ({violation.label})")
+
+
+def test_every_constraint_is_violated_here():
+    assert {c.label for c in CONSTRAINTS} == {v.label for v in VIOLATIONS}
+
+
+@each_violation
+@pytest.mark.parametrize("device", ["cpu", "npu", "meta"])
+@pytest.mark.parametrize("name", ["public", "torch_npu"])
+def test_in_eager_mode(violation, device, name):
+    function = {"public": npu_moe_gating_top_k_softmax_v2, "torch_npu": torch_npu.npu_moe_gating_top_k_softmax_v2}[name]
+    x, options = violation.arguments(device)
+    with pytest.raises(violation.error, match=expected_text(violation)):
+        function(x, **options)
+
+
+@each_violation
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_in_the_operator_itself(violation, device):
+    x, options = violation.arguments(device)
+    with pytest.raises(violation.error, match=expected_text(violation)):
+        operator(x, **options)
+
+
+@each_violation
+def test_under_fake_tensors(violation):
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        x, options = violation.arguments()
+        with pytest.raises(violation.error, match=expected_text(violation)):
+            operator(x if isinstance(x, torch._subclasses.FakeTensor) else mode.from_tensor(x), **options)
+
+
+@each_violation
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_while_compiling(violation, dynamic):
+    x, options = violation.arguments("npu")
+    model = compiled(lambda x: npu_moe_gating_top_k_softmax_v2(x, **options), dynamic, fullgraph=False)
+    with pytest.raises(violation.error, match=expected_text(violation)):
+        model(x)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((2,), {}, "k and all later parameters must be given by keyword, got 1 more by position (S7)"),
+        ((), {"k": 2.0}, "k must be an int, got 2.0 of type float (S5)"),
+        ((), {"renorm": "1"}, "renorm must be an int or None, got '1' of type str (S6)"),
+        ((), {"output_softmax": 1}, "output_softmax must be a bool or None, got 1 of type int"),
+        ((), {"finished": [True]}, "finished must be a Tensor or None, got [True] of type list (S4)"),
+    ],
+)
+def test_python_types(arguments, options, message):
+    with pytest.raises(TypeError, match=re.escape(message)):
+        npu_moe_gating_top_k_softmax_v2(torch.zeros(4, 16), *arguments, **options)
+
+
+def test_finished_on_another_device_is_S4():
+    with pytest.raises(ValueError, match=r"finished must be on the device of x, npu:0, got cpu \(S4\)"):
+        npu_moe_gating_top_k_softmax_v2(torch.zeros(4, 16).npu(), **_finished(4))

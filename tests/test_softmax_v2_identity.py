@@ -1,0 +1,126 @@
+"""npu_moe_gating_top_k_softmax_v2: one schema, one node, in any order of imports."""
+
+import inspect
+
+import pytest
+import torch
+import torch_npu
+from backends import compiled
+from programs import run
+from torchair._ge_concrete_graph import ge_apis
+from torchair.ge._ge_graph import Data, GeGraph
+
+import ascend_moe_gating
+from ascend_moe_gating import npu_moe_gating_top_k_softmax_v2, simulator
+from ascend_moe_gating.converters import npu_moe_gating_top_k_softmax_v2 as converter
+from ascend_moe_gating.meta import npu_moe_gating_top_k_softmax_v2 as meta
+from ascend_moe_gating.plugin import reference, softmax_v2
+from ascend_moe_gating.plugin.softmax_v2 import NAME, SCHEMA
+
+operator = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
+
+
+def schema_parameters(schema):
+    arguments = schema.arguments
+    return {
+        a.name: (a.default_value if a.has_default_value() else inspect.Parameter.empty, a.kwarg_only) for a in arguments
+    }
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        npu_moe_gating_top_k_softmax_v2,
+        meta.npu_moe_gating_top_k_softmax_v2,
+        converter.npu_moe_gating_top_k_softmax_v2,
+        softmax_v2.cpu_kernel,
+        reference.moe_gating_top_k_softmax_v2,
+    ],
+    ids=["public", "meta", "converter", "cpu", "reference"],
+)
+def test_every_copy_of_the_signature_equals_the_schema(function):
+    parameters = inspect.signature(function).parameters
+    copy = {n: (p.default, p.kind is p.KEYWORD_ONLY) for n, p in parameters.items() if n != "meta_outputs"}
+    assert copy == schema_parameters(torch._C.parse_schema(f"npu::{SCHEMA}"))
+
+
+def test_the_schema_is_the_one_of_torch_npu():
+    assert schema_parameters(operator._schema) == schema_parameters(torch._C.parse_schema(f"npu::{SCHEMA}"))
+    assert list(inspect.signature(softmax_v2.check).parameters) == list(schema_parameters(operator._schema))
+    assert torch_npu.npu_moe_gating_top_k_softmax_v2.default is operator
+
+
+def test_the_status_names_what_it_knows():
+    assert "composed of torch's operations" in ascend_moe_gating.status(NAME).cpu
+    with pytest.raises(ValueError, match=f"operator must be npu_moe_gating_top_k or {NAME}, got other"):
+        ascend_moe_gating.status("other")
+
+
+def test_opcheck():
+    options = {"k": 3, "finished": torch.tensor([True, False, True]), "output_softmax": True}
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    torch.library.opcheck(operator, (torch.randn(3, 8),), options, test_utils=tests)
+
+
+@pytest.mark.stand_in
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_the_call_becomes_one_node(dynamic):
+    x, finished = torch.zeros(5, 16).npu(), torch.zeros(5, dtype=torch.bool).npu()
+    model = compiled(lambda x, f: npu_moe_gating_top_k_softmax_v2(x, k=3, finished=f, output_softmax=True), dynamic)
+    model(x, finished)
+    with simulator.record() as launches:
+        model(x, finished)
+    (node,) = (launch for launch in launches if launch.kind == "graph node")
+    assert node.name == "MoeGatingTopKSoftmaxV2"
+    assert node.attributes == {"k": 3, "output_softmax_result_flag": True}
+    assert [(n, v.shape, v.dtype) for n, v in node.inputs.items()] == [
+        ("x", (5, 16), "float32"),
+        ("finished", (5,), "bool"),
+    ]
+    assert [(n, v.shape) for n, v in node.outputs.items()] == [
+        ("y", (5, 3)), ("expert_idx", (5, 3)), ("softmax_result", (5, 16)),
+    ]  # fmt: skip
+
+
+IMPORTS = [
+    "import ascend_moe_gating, torch_npu, torchair",
+    "import torch_npu, torchair, ascend_moe_gating",
+    "import torch, torch_npu, torchair._ge_concrete_graph.ge_converter.custom, ascend_moe_gating",
+    "import ascend_moe_gating\nfrom ascend_moe_gating import npu_moe_gating_top_k_softmax_v2\nimport torchair",
+    "from ascend_moe_gating.plugin.npu_moe_gating_top_k_softmax_v2 import check\nimport torchair",
+]
+
+
+@pytest.mark.parametrize("imports", IMPORTS, ids=lambda text: text.replace("\n", "; "))
+@pytest.mark.parametrize("autoload", ["0", "1"])
+def test_the_converters_survive_torchairs_lazy_imports(imports, autoload):
+    code = (
+        "from ascend_moe_gating import simulator\nsimulator.load()\n"
+        + imports
+        + """
+import torch, torch_npu, torchair
+def gates(x):
+    return torch.ops.npu.npu_moe_gating_top_k_softmax_v2(x, k=2)[1], torch.ops.npu.npu_moe_gating_top_k(x, 3)[1]
+model = torch.compile(gates, backend=torchair.get_npu_backend(), fullgraph=True)
+print([result.cpu().tolist() for result in model(torch.arange(8.0).view(1, 8).npu())])
+import torchair._ge_concrete_graph.ge_converter.custom
+for name in ("npu_moe_gating_top_k", "npu_moe_gating_top_k_softmax_v2"):
+    print(getattr(torch.ops.npu, name).default._ge_converter.__wrapped__.__module__)
+"""
+    )
+    printed = run(code, TORCH_DEVICE_BACKEND_AUTOLOAD=autoload).splitlines()
+    assert printed[-3:] == [
+        "[[[7, 6]], [[7, 6, 5]]]",
+        "ascend_moe_gating.converters.npu_moe_gating_top_k",
+        "ascend_moe_gating.converters.npu_moe_gating_top_k_softmax_v2",
+    ]
+
+
+def test_torchairs_own_functions_do_not_make_the_node():
+    """The reasons for a converter of ours, and for a function of its own. When this fails, torchair has mended it."""
+    with GeGraph():
+        x = Data(index=0, dtype=0, shape=[4, 16], placement="NPU")
+        with pytest.raises(TypeError, match="unexpected keyword argument 'renorm'"):
+            ge_apis.MoeGatingTopKSoftmax(x=x, k=2, finished=None, renorm=0, output_softmax=False)
+        with pytest.raises(AssertionError, match="The length of args can not be less than inputs_dynamic"):
+            ge_apis.MoeGatingTopKSoftmaxV2(x, k=2, finished=None, renorm=0, output_softmax=False)

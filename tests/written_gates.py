@@ -1,0 +1,237 @@
+"""Writes a gate as its Spelling says: write() makes the function of it."""
+
+import torch
+from generated_gates import MASKS
+
+
+def write(spelling):
+    """The gate as a function of logits [tokens, experts] and bias [experts]: weights, ids, and what leaks."""
+
+    def gate(logits, bias):
+        scores = _scores(spelling, logits)
+        if spelling.miss == "scores of other rows":
+            scores = torch.cat([logits, logits], 1).float().softmax(1).view(-1, spelling.experts)
+        choice = _biased(spelling, scores, bias)
+        masked, leaks = _masked(spelling, scores, choice)
+        values, idx = _largest(spelling, masked, spelling.k, spelling.chosen, spelling.miss == "least chosen")
+        weights = _weights(spelling, scores, choice, values, idx)
+        weights, total = _normalized(spelling, weights, scores)
+        if spelling.miss == "scale a tensor":
+            weights = weights * bias.sum()
+        elif spelling.miss == "scale a tensor of one":
+            weights = weights * bias[:1]
+        elif spelling.scale is not None:
+            weights = weights * spelling.scale
+        leaks |= {"scores used": scores, "choice used": choice, "sum used": total}
+        leaked = [leaks[spelling.miss]] if leaks.get(spelling.miss) is not None else []
+        return weights, idx if spelling.ids == torch.int64 else idx.to(spelling.ids), *leaked
+
+    return gate
+
+
+def _scores(spelling, logits):
+    if spelling.miss == "float64":
+        logits = logits.double()
+    elif spelling.miss == "tanh":
+        return logits.float().tanh()
+    elif spelling.miss == "half precision":
+        return (logits.sigmoid() if spelling.sigmoid else logits.softmax(-1)).float()
+    elif spelling.sigmoid or spelling.softmax == "cast first":
+        logits = logits.to(torch.float32)
+    if spelling.sigmoid:
+        return logits.sigmoid()
+    dim = 0 if spelling.miss == "softmax over tokens" else 1
+    return torch.softmax(logits, dim=dim, dtype=torch.float64 if spelling.miss == "float64" else torch.float32)
+
+
+def _biased(spelling, scores, bias):
+    if spelling.bias is None:
+        return scores
+    if spelling.miss == "bias for each token":
+        return scores + scores.new_ones(scores.shape[0], 1) * bias
+    if spelling.miss == "bias twice":
+        return torch.add(scores, bias, alpha=2)
+    if spelling.miss == "bias in float64":
+        return scores + bias.double()
+    if spelling.miss == "bias a number":
+        return scores + 0.5
+    if spelling.miss == "scores scaled before bias":
+        scores = scores * 2.0
+    return {
+        "plain": lambda: scores + bias,
+        "first": lambda: bias + scores,
+        "unsqueezed": lambda: scores + bias.unsqueeze(0),
+        "expanded": lambda: scores + bias[None, :].expand(scores.shape[0], -1),
+        "viewed": lambda: scores.view(-1, spelling.experts) + bias.view(1, -1),
+    }[spelling.bias]()
+
+
+def _masked(spelling, scores, choice):
+    """The choice without the experts of other groups."""
+    if not spelling.masks:
+        return choice, {}
+    ranked = scores if spelling.miss == "groups ranked without bias" else choice
+    grouped = ranked.view(-1, spelling.groups, spelling.size)
+    group_scores = _group_scores(spelling, grouped)
+    idx = _largest(spelling, group_scores, spelling.kept, "unsorted", spelling.miss == "worst groups kept")[1]
+    if spelling.miss == "random groups":
+        idx = (idx + 1) % spelling.groups
+    leaks = {"group scores used": group_scores}
+    write_mask = _MASKS[spelling.mask]
+    if spelling.miss in ("best groups dropped", "groups interleaved", "mask used"):
+        write_mask = _expanded
+    masked, leaks["mask used"] = write_mask(spelling, choice, group_scores, idx)
+    return masked, leaks
+
+
+def _group_scores(spelling, grouped):
+    if spelling.miss == "mean of a group":
+        return grouped.mean(-1)
+    if spelling.miss == "least of a group":
+        return grouped.amin(-1)
+    best = 3 if spelling.miss == "three of a group" else 2 if spelling.two else 1
+    if best > 1:
+        if spelling.grouping == "sort":
+            return grouped.sort(-1, descending=True)[0][..., :best].sum(-1)
+        if spelling.grouping == "topk, kept dimension":
+            return grouped.topk(best, -1)[0].sum(-1, keepdim=True).squeeze(-1)
+        float64 = {"dtype": torch.float64} if spelling.miss == "groups scored in float64" else {}
+        return grouped.topk(best, dim=-1)[0].sum(dim=-1, **float64)
+    return {
+        "amax": lambda: grouped.amax(-1),
+        "max": lambda: grouped.max(dim=-1).values,
+        "topk": lambda: grouped.topk(1, dim=-1)[0].squeeze(-1),
+        "sort": lambda: grouped.sort(dim=-1, descending=True)[0][..., :1].squeeze(-1),
+    }[spelling.grouping]()
+
+
+def _expanded(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores)
+    mask.scatter_(1, idx, 1)
+    if spelling.miss == "groups interleaved":
+        mask = mask.unsqueeze(1).expand(-1, spelling.size, spelling.groups).reshape(-1, spelling.experts)
+    else:
+        mask = mask.unsqueeze(-1).expand(-1, spelling.groups, spelling.size).reshape(-1, spelling.experts)
+    dropped = mask.bool() if spelling.miss == "best groups dropped" else ~mask.bool()
+    return choice.masked_fill(dropped, spelling.fill), mask
+
+
+def _ones_bool(spelling, choice, group_scores, idx):
+    grouped = choice.view(choice.shape[0], spelling.groups, -1)
+    mask = grouped.new_ones(choice.shape[0], spelling.groups, dtype=bool).scatter_(1, idx, False)
+    return grouped.masked_fill_(mask.unsqueeze(-1), spelling.fill).flatten(1), mask
+
+
+def _where(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores, dtype=torch.bool).scatter(1, idx, True)
+    wide = mask[:, :, None].expand(-1, -1, spelling.size).flatten(1)
+    return torch.where(wide, choice, torch.full_like(choice, spelling.fill)), mask
+
+
+def _where_other(spelling, choice, group_scores, idx):
+    mask = torch.ones_like(group_scores).scatter(1, idx, 0.0)
+    return torch.where(mask.repeat_interleave(spelling.size, dim=1) != 0, spelling.fill, choice), mask
+
+
+def _full(spelling, choice, group_scores, idx):
+    mask = torch.full(group_scores.shape, 3, dtype=torch.int32, device=choice.device).scatter(1, idx, 7)
+    wide = (mask - 7).abs().unsqueeze(2).expand(-1, spelling.groups, spelling.size).reshape(choice.shape)
+    return choice.masked_fill(wide > 1, spelling.fill), mask
+
+
+def _equal_to_zero(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(1, idx, 1.0).unsqueeze(-1)
+    grouped = choice.unflatten(1, (spelling.groups, spelling.size))
+    return grouped.masked_fill(mask == 0, spelling.fill).reshape(-1, spelling.experts), mask
+
+
+def _one_minus(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(1, idx, 1.0)
+    wide = (1.0 - mask).unsqueeze(-1).expand(-1, -1, spelling.size).reshape(-1, spelling.experts)
+    return choice.masked_fill(wide.to(torch.bool), spelling.fill), mask
+
+
+def _repeated(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(1, idx, 1.0)
+    wide = mask.unsqueeze(-1).repeat(1, 1, spelling.size).view(-1, spelling.experts)
+    return choice.masked_fill(~(wide > 0.5), spelling.fill), mask
+
+
+def _negative_ones(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(-1, idx, -1.0)
+    wide = mask.unsqueeze(-1).expand(-1, -1, spelling.size).reshape(-1, spelling.experts)
+    return choice.masked_fill(wide >= 0, spelling.fill), mask
+
+
+def _source(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(1, idx, torch.ones_like(idx, dtype=group_scores.dtype))
+    wide = mask.unsqueeze(-1).expand(-1, -1, spelling.size).reshape(-1, spelling.experts)
+    return choice.masked_fill(torch.logical_not(wide), spelling.fill), mask
+
+
+def _greater(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(1, idx, 1.0)
+    wide = mask.unsqueeze(-1).expand(-1, -1, spelling.size).reshape(-1, spelling.experts)
+    return torch.where(wide > 0, choice, spelling.fill), mask
+
+
+def _multiplied(spelling, choice, group_scores, idx):
+    mask = torch.zeros_like(group_scores).scatter_(1, idx, 1.0).unsqueeze(-1)
+    return (choice.view(-1, spelling.groups, spelling.size) * mask).flatten(1), mask
+
+
+_MASKS = dict(
+    zip(
+        MASKS,
+        (
+            *(_expanded, _ones_bool, _where, _where_other, _full, _equal_to_zero, _one_minus, _repeated),
+            *(_negative_ones, _source, _greater, _multiplied),
+        ),
+        strict=True,
+    )
+)
+
+
+def _largest(spelling, x, k, how, smallest=False):
+    if how in ("topk", "unsorted") or smallest:
+        return torch.topk(x, k=k, dim=-1, largest=not smallest, sorted=how == "topk")
+    if how == "method":
+        return None, x.topk(k, -1).indices
+    if how == "argsort":
+        return None, torch.argsort(x, dim=-1, descending=True, stable=True)[:, :k]
+    values, idx = torch.sort(x, dim=-1, descending=True, stable=True)
+    return values[:, :k], idx[:, :k]
+
+
+def _weights(spelling, scores, choice, values, idx):
+    if spelling.miss == "weights gathered from biased scores":
+        return choice.gather(1, idx)
+    if spelling.miss == "weights gathered by other ids":
+        return scores.gather(1, (idx + 1) % spelling.experts)
+    return values if spelling.weights == "values" else scores.gather(1, idx)
+
+
+def _normalized(spelling, weights, scores):
+    if spelling.norm is None:
+        return weights, None
+    total = weights.sum(dim=-1, keepdim=True)
+    if spelling.miss == "eps added to the weights":
+        return (weights + 1e-3) / total, total
+    if spelling.miss == "eps added to each weight":
+        return (weights + 1e-3) / (weights + 1e-3).sum(-1, keepdim=True), total
+    if spelling.miss == "eps a tensor":
+        return weights / (total + scores.new_ones(1)), total
+    if spelling.miss == "clamped":
+        return weights / total.clamp(min=1e-3), total
+    if spelling.miss == "divided by another sum":
+        return weights / scores.sum(dim=-1, keepdim=True), total
+    if spelling.miss == "divided by the sum over tokens":
+        return weights / weights.sum(dim=0, keepdim=True), total
+    if spelling.miss == "divided by the sum of squares":
+        return weights / (weights * weights).sum(dim=-1, keepdim=True), total
+    return {
+        "eps": lambda: weights / (total + spelling.eps),
+        "eps first": lambda: weights / (spelling.eps + total),
+        "plain": lambda: weights / total,
+        "unsqueezed": lambda: weights / weights.sum(-1).unsqueeze(-1),
+    }[spelling.norm](), total
