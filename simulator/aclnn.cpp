@@ -250,8 +250,8 @@ ACLNN(MoeGatingTopK, MoeGatingTopK,
       "expert_idx out",
       In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out, Out, Out)
 ACLNN(MoeGatingTopKSoftmaxV2, MoeGatingTopKSoftmaxV2,
-      "x finished? k renorm output_softmax_result_flag y expert_idx softmax_result?", In, In, int64_t, int64_t, bool, Out,
-      Out, Out)
+      "x finished? k renorm output_softmax_result_flag y expert_idx softmax_result?", In, In, int64_t, int64_t, bool,
+      Out, Out, Out)
 ACLNN(MoeGatingTopKV2, MoeGatingTopK,
       "x bias? input_ids? tid2eid? k k_group group_count group_select_mode renorm norm_type out_flag "
       "routed_scaling_factor eps y expert_idx out",
