@@ -44,7 +44,8 @@ def explain(
 ) -> Explanation:
     """Find the gates of a model as torch.compile with torchair's backend would, and say what becomes of each.
 
-    The model runs once, without gradients, on the device of its inputs; no NPU and no torchair is needed.
+    The model runs once, without gradients, on the device of its inputs; no NPU and no torchair is needed. What dynamo
+    has compiled in this process before is forgotten, and compiled again when it is called.
 
     Args:
         model: A module or function.

@@ -14,10 +14,11 @@ from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from ascend_moe_gating.converters.fx_nodes import aten, cast_from, constant, dtype, shape, source_line
+from ascend_moe_gating.converters.fx_nodes import aten, cast_from, constant, dtype, shape
 from ascend_moe_gating.converters.gates import Gate, NotAGate, find_gates
 from ascend_moe_gating.plugin.constraints import check
 from ascend_moe_gating.plugin.schema import NAME, NAMESPACE
+from ascend_moe_gating.plugin.users_line import users_line
 
 
 @dataclass
@@ -59,9 +60,9 @@ def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None
         try:
             if isinstance(gate, NotAGate):
                 raise gate
-            reports.append(GateReport(True, where=source_line(gate.chosen.call), parameters=_fuse(graph, gate)))
+            reports.append(GateReport(True, where=users_line(gate.chosen.call), parameters=_fuse(graph, gate)))
         except NotAGate as refusal:
-            reports.append(GateReport(False, str(refusal), source_line(refusal.node)))
+            reports.append(GateReport(False, str(refusal), users_line(refusal.node)))
     if any(report.fused for report in reports):
         graph.eliminate_dead_code()
         graph.lint()

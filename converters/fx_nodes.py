@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -49,11 +48,6 @@ def size(value: Any) -> Any:
 def dtype(node: Node) -> torch.dtype | None:
     """The dtype of a node's result; None for what is no tensor."""
     return getattr(node.meta.get("val"), "dtype", None)
-
-
-def dtype_name(node: Node) -> str:
-    """The dtype as a reader calls it."""
-    return str(dtype(node)).removeprefix("torch.")
 
 
 def is_dimension(node: Node, dims: Any, which: int) -> bool:
@@ -125,9 +119,3 @@ def _filled_with(node: Node) -> float | None:
     if is_call(node, aten.expand) or is_view(node) or cast_from(node) is not None:
         return constant(node.args[0])
     return None
-
-
-def source_line(node: Node) -> str:
-    """The user's line that a node comes from, as file:line; empty when the graph does not know."""
-    lines = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    return ":".join(lines[-1]) if lines else ""

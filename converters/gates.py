@@ -18,7 +18,6 @@ from ascend_moe_gating.converters.fx_nodes import (
     aten,
     cast_from,
     dtype,
-    dtype_name,
     is_call,
     is_dimension,
     is_view,
@@ -28,6 +27,7 @@ from ascend_moe_gating.converters.fx_nodes import (
 )
 from ascend_moe_gating.converters.group_masks import Masked, read_masked, two_valued
 from ascend_moe_gating.converters.largest import Largest, read_largest
+from ascend_moe_gating.plugin.rules import name_of
 
 _SCORES = (aten.sigmoid, aten._softmax, aten.softmax)
 
@@ -89,8 +89,8 @@ class _Reader:
         values = self.chosen.x if masked is None else masked.values
         scores, bias = self.scores_and_bias(self.base(values))
         logits, norm_type = self.logits(scores)
-        if dtype(self.chosen.x) != torch.float32:
-            raise NotAGate(f"the experts are chosen in {dtype_name(self.chosen.x)}, not in float32", self.chosen.call)
+        if (given := dtype(self.chosen.x)) != torch.float32:
+            raise NotAGate(f"the experts are chosen in {name_of(given)}, not in float32", self.chosen.call)
         if shape(scores)[-1:] != shape(self.chosen.x)[-1:]:
             raise NotAGate("the experts are chosen from other rows than those of the scores", self.chosen.call)
         parameters = {"k": self.chosen.k, "norm_type": norm_type}
@@ -146,8 +146,8 @@ class _Reader:
     def logits(self, scores: Node) -> tuple[Node, int]:
         named = arguments(scores)
         logits = named["self"]
-        if dtype(scores) != torch.float32:
-            raise NotAGate(f"the scores are computed in {dtype_name(scores)}, the operator computes in float32", scores)
+        if (given := dtype(scores)) != torch.float32:
+            raise NotAGate(f"the scores are computed in {name_of(given)}, the operator computes in float32", scores)
         if is_call(scores, aten.sigmoid):
             return logits, 1
         if not is_dimension(scores, named["dim"], -1):
@@ -175,8 +175,8 @@ class _Reader:
     def group_scores(self, best: Largest) -> tuple[Node, int]:
         """The choice in groups [tokens, groups, experts of a group] and the mode by which groups are scored."""
         scores = self.base(best.x)
-        if dtype(scores) != torch.float32:
-            raise NotAGate(f"the groups are scored in {dtype_name(scores)}, not in float32", scores)
+        if (given := dtype(scores)) != torch.float32:
+            raise NotAGate(f"the groups are scored in {name_of(given)}, not in float32", scores)
         named = arguments(scores) if hasattr(scores.target, "_schema") else {}
         if is_call(scores, aten.sum) and is_dimension(named["self"], named.get("dim"), -1):
             top = self.taken_by_value(named["self"])

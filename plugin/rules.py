@@ -87,7 +87,7 @@ def check_keyword_only(positional: tuple[object, ...], first: str, label: str) -
         )
 
 
-def name_of(dtype: torch.dtype) -> str:
+def name_of(dtype: torch.dtype | None) -> str:
     return str(dtype).removeprefix("torch.")
 
 

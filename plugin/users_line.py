@@ -47,14 +47,18 @@ def _node_in_execution() -> torch.fx.Node | None:
     return None
 
 
+def users_line(node: torch.fx.Node) -> str:
+    """The innermost line of the node's stack that is neither torch's nor this package's, as file:line, or nothing."""
+    lines = re.findall(r'File "(.+?)", line (\d+)', node.meta.get("stack_trace") or "")
+    return next((f"{file}:{line}" for file, line in reversed(lines) if not file.startswith(_OF_LIBRARIES)), "")
+
+
 def _place(node: torch.fx.Node | None) -> str:
-    """The innermost line of the node's stack that is neither torch's nor this package's, or its module, or nothing."""
+    """The user's line, or the node's module, or nothing."""
     if node is None:
         return ""
-    lines = re.findall(r'File "(.+?)", line (\d+)', node.meta.get("stack_trace") or "")
-    for file, line in reversed(lines):
-        if not file.startswith(_OF_LIBRARIES):
-            return f"at {file}:{line}"
+    if line := users_line(node):
+        return f"at {line}"
     for path, kind in reversed(list(node.meta.get("nn_module_stack", {}).values())):
         return f"in module {path} ({getattr(kind, '__qualname__', kind)})"
     return ""

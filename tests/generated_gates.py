@@ -101,6 +101,7 @@ MISSES = {  # what makes each of them possible
     "clamped": {"sigmoid": True},
     "divided by another sum": {"sigmoid": True},
     "divided by the sum over tokens": {"sigmoid": True},
+    "divided by the sum of another token": {"sigmoid": True, "groups": 1, "kept": 1, "experts": 32, "k": 5},
     "divided by the sum of squares": {"sigmoid": True},
     "scores used": {},
     "choice used": {"bias": "plain"},

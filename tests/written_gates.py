@@ -227,6 +227,8 @@ def _normalized(spelling, weights, scores):
         return weights / scores.sum(dim=-1, keepdim=True), total
     if spelling.miss == "divided by the sum over tokens":
         return weights / weights.sum(dim=0, keepdim=True), total
+    if spelling.miss == "divided by the sum of another token":  # of as many tokens as chosen experts
+        return weights / weights.sum(dim=-1), total
     if spelling.miss == "divided by the sum of squares":
         return weights / (weights * weights).sum(dim=-1, keepdim=True), total
     return {
