@@ -1,9 +1,11 @@
 #include "call.h"
 
-#include "faults.h"
+#include <algorithm>
+#include <sstream>
+
+#include "elementwise.h"
+#include "log.h"
 #include "memory.h"
-#include "refuse.h"
-#include "stream.h"
 
 namespace host_cann {
 namespace {
@@ -16,52 +18,91 @@ size_t Span(const View &view) {
   return static_cast<size_t>((last + 1) * ElementSize(view.dtype));
 }
 
+Views OnHost(const std::vector<Operand> &operands) {
+  Views views;
+  for (const auto &operand : operands) {
+    views.push_back(operand.view);
+    const size_t span = operand.view.given() && operand.read ? Span(operand.view) : 0;
+    if (span == 0 || operand.on_host) continue;
+    views.back().data = Map(operand.view.data, span);
+    if (views.back().data == nullptr)
+      throw Refusal{kInternal, operand.name + " is " + Explain(operand.view.data, span)};
+  }
+  return views;
+}
+
+template <class T>
+std::vector<T> Numbers(const Attribute &attribute) {
+  if (const auto *list = std::get_if<std::vector<int64_t>>(&attribute)) return {list->begin(), list->end()};
+  if (const auto *truth = std::get_if<bool>(&attribute)) return {static_cast<T>(*truth)};
+  if (const auto *real = std::get_if<double>(&attribute)) return {static_cast<T>(*real)};
+  if (const auto *integer = std::get_if<int64_t>(&attribute)) return {static_cast<T>(*integer)};
+  return {};
+}
+
+template <class T>
+std::vector<T> Numbers(const Call &call, const char *parameter) {
+  for (const auto &[name, attribute] : call.attributes) {
+    if (name == parameter) return Numbers<T>(attribute);
+  }
+  for (const auto &input : call.inputs) {
+    if (input.name != parameter || !input.view.given()) continue;
+    if (input.known) return Values<T>(input.view);
+    Invalid("the value of input " + input.name + " must be known before the run", kNeedsValue);
+  }
+  return {};
+}
+
 }  // namespace
 
-int Call::NullPointer(const char *argument) const {
-  return Fail(kNullPointer, name_ + ": " + argument + " is a null pointer");
+std::vector<double> NumbersOf(const Attribute &attribute) { return Numbers<double>(attribute); }
+
+std::vector<int64_t> Call::Integers(const char *parameter) const { return Numbers<int64_t>(*this, parameter); }
+
+int64_t Call::Integer(const char *parameter, int64_t otherwise) const {
+  const auto values = Integers(parameter);
+  return values.empty() ? otherwise : values[0];
 }
 
-int Call::Invalid(int code, const std::string &why) const { return Fail(code, name_ + ": " + why); }
+double Call::Real(const char *parameter, double otherwise) const {
+  const auto values = Numbers<double>(*this, parameter);
+  return values.empty() ? otherwise : values[0];
+}
 
-int Call::Resolve(const std::vector<Operand> &operands, Views *views) const {
-  for (const auto &operand : operands) {
-    views->push_back(operand.view);
-    const size_t span = operand.view ? Span(*operand.view) : 0;
-    if (span == 0 || operand.on_host) continue;
-    views->back()->data = Map(operand.view->data, span);
-    if (views->back()->data == nullptr) {
-      return Fail(kInternal, name_ + ": " + operand.name + " is " + Explain(operand.view->data, span));
+std::string Call::Text(const char *parameter, const char *otherwise) const {
+  for (const auto &[name, attribute] : attributes) {
+    if (name == parameter && std::holds_alternative<std::string>(attribute)) return std::get<std::string>(attribute);
+  }
+  return otherwise;
+}
+
+void Call::Execute(const Stream &on) const {
+  Run(*this, on, [this] {
+    Views out = OnHost(outputs);
+    work(OnHost(inputs), out);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (out[i].sizes != outputs[i].view.sizes) outputs[i].described->view.sizes = out[i].sizes;
     }
-  }
-  return 0;
+  });
 }
 
-int Call::Execute(int device, uint64_t stream) const {
-  if (const int status = FaultyRun(name_)) return status;
-  const Timer timer;
-  Views inputs, outputs;
-  int status = Resolve(inputs_, &inputs);
-  if (status == 0) status = Resolve(outputs_, &outputs);
-  if (status == 0) status = run(inputs, outputs);
-  if (status == 0 && Logging()) {
-    host_cann::Launch launch{kind_, name_, {}, {}, attributes_, device, stream};
-    for (const auto &operand : inputs_)
-      if (operand.view) launch.inputs.emplace_back(operand.name, *operand.view);
-    for (const auto &operand : outputs_)
-      if (operand.view) launch.outputs.emplace_back(operand.name, *operand.view);
-    Log(launch, timer);
+View Optional(const Views &views, size_t place) { return place < views.size() ? views[place] : View{}; }
+
+void Invalid(const std::string &why, int code) { throw Refusal{code, why}; }
+
+std::vector<Parameter> Parameters(const char *names) {
+  std::vector<Parameter> parameters;
+  std::istringstream words(names);
+  for (std::string word; words >> word;) {
+    const size_t end = std::min(word.find_first_of("?!*-="), word.size());
+    const char mark = end < word.size() ? word[end] : ' ';
+    parameters.push_back({word.substr(0, end), mark == '=' ? word.substr(end + 1) : "", mark});
   }
-  return status;
+  return parameters;
 }
 
-int Call::Launch(void *stream_handle) {
-  auto *stream = FindStream(stream_handle);
-  if (stream == nullptr) return Fail(kInvalidParam, name_ + ": not a live stream");
-  if (const int status = FaultyCall(name_.c_str())) return status;
-  stream->Enqueue(
-      [call = std::move(*this), device = stream->device(), id = stream->id()] { return call.Execute(device, id); });
-  return 0;
+bool HasName(const std::vector<Parameter> &parameters, const std::string &name) {
+  return std::any_of(parameters.begin(), parameters.end(), [&](const Parameter &p) { return p.name == name; });
 }
 
 }  // namespace host_cann

@@ -1,20 +1,22 @@
-// One operation between its description, which checks it, and its run on a stream: an aclnn call, or a node of a graph.
+// A call of an operation, whichever door it came in by: an aclnn call, or a node of a graph. The operation reads the
+// operands and attributes that it was given, and says what the results are and how to compute them.
 #pragma once
 
 #include <functional>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
-#include "log.h"
+#include "entry_point.h"
+#include "stream.h"
 #include "tensor.h"
 
-// The objects behind aclTensor*, aclScalar* and aclIntArray*; CANN's callers see only pointers.
-struct Tensor {
+struct Tensor {          // behind aclTensor *
   host_cann::View view;  // data is the address on the device
 };
-struct Scalar {
+struct Scalar {  // behind aclScalar *
   double value;
   int64_t integer;
   host_cann::DType dtype;
@@ -28,52 +30,76 @@ struct IntArray {
 
 namespace host_cann {
 
-constexpr int kNullPointer = 161001;  // ACLNN_ERR_PARAM_NULLPTR
-constexpr int kBadParam = 161002;     // ACLNN_ERR_PARAM_INVALID: a dtype or a shape
-constexpr int kBadTiling = 561002;    // ACLNN_ERR_INNER_TILING_ERROR
+// The sizes depend on a value that only the device has, which is not supported, or that a run will bring.
+constexpr int kNeedsValue = kNotSupported;
 
-using Views = std::vector<std::optional<View>>;  // without a value: an optional tensor that was not given
-
-// The work on the host's views of the inputs and outputs, in the order in which they were named.
-using Work = std::function<int(const Views &, const Views &)>;
+struct Constant {  // a tensor of the graph itself
+  std::shared_ptr<std::string> bytes;
+  View view;
+};
+using Attribute = std::variant<int64_t, bool, double, std::string, std::vector<int64_t>, Constant>;
+using Attributes = std::vector<std::pair<std::string, Attribute>>;
+std::vector<double> NumbersOf(const Attribute &attribute);  // none of a text or a tensor
 
 struct Operand {
   std::string name;
-  std::optional<View> view;  // its data an address on the device, unless
-  bool on_host = false;
+  View view;                                 // its data an address on the device, unless
+  bool on_host = false;                      //
+  bool known = false;                        // it is there already, on the host: its value may decide sizes
+  bool read = true;                          // false: only its sizes matter
+  std::shared_ptr<Scalar> number = nullptr;  // of an aclnn call's argument that is a number
+  Tensor *described = nullptr;               // of an aclnn call's output
 };
 
-class Call {
- public:
-  explicit Call(std::string name, const char *kind = "aclnn") : name_(std::move(name)), kind_(kind) {}
-
-  void In(const char *name, const Tensor *tensor) { In({name, Described(tensor)}); }
-  void In(Operand operand) { inputs_.push_back(std::move(operand)); }
-  void Out(const char *name, const Tensor *tensor) { Out({name, Described(tensor)}); }
-  void Out(Operand operand) { outputs_.push_back(std::move(operand)); }
-  template <class T>
-  void Attribute(const char *name, T value) {
-    AttributeJson(name, Json(value));
-  }
-  void AttributeJson(std::string name, std::string json) { attributes_.emplace_back(std::move(name), std::move(json)); }
-
-  Work run;
-
-  int Launch(void *stream_handle);
-  int Execute(int device, uint64_t stream) const;  // on the stream's worker
-  int NullPointer(const char *argument) const;
-  int Invalid(int code, const std::string &why) const;
-
- private:
-  static std::optional<View> Described(const Tensor *tensor) {
-    return tensor == nullptr ? std::nullopt : std::optional<View>(tensor->view);
-  }
-  int Resolve(const std::vector<Operand> &operands, Views *views) const;
-
-  std::string name_;
-  const char *kind_;
-  std::vector<Operand> inputs_, outputs_;
-  std::vector<std::pair<std::string, std::string>> attributes_;
+struct Launch {
+  const char *kind;  // "aclnn", "graph node" or "copy"
+  std::string name;  // aclnnMoeGatingTopK, MoeGatingTopK, ...
+  std::vector<Operand> inputs, outputs;
+  Attributes attributes;
 };
+
+// Of the inputs and outputs, in their order, on the host. Only a work that finds out how many elements there are
+// changes the sizes of an output.
+using Views = std::vector<View>;
+View Optional(const Views &views, size_t place);  // not given where there are fewer
+using Work = std::function<void(const Views &, Views &)>;
+
+struct Result {
+  DType dtype;
+  std::vector<int64_t> sizes;
+  bool exact;  // no conversion to another dtype that the caller may want
+};
+
+struct Call : Launch {
+  Call(const char *kind, std::string name) : Launch{kind, std::move(name), {}, {}, {}} {}
+
+  bool promotes = false;  // operands of two dtypes are what the caller may give
+  std::vector<Result> results;
+  Work work;
+
+  const View &In(size_t input) const { return inputs[input].view; }
+  bool Has(size_t input) const { return input < inputs.size() && In(input).given(); }
+  void Out(DType dtype, std::vector<int64_t> sizes) { results.push_back({dtype, std::move(sizes), false}); }
+  void OutExactly(DType dtype, std::vector<int64_t> sizes) { results.push_back({dtype, std::move(sizes), true}); }
+
+  // A parameter is an attribute, or an input whose value is known.
+  std::vector<int64_t> Integers(const char *parameter) const;  // without it, none
+  int64_t Integer(const char *parameter, int64_t otherwise = 0) const;
+  double Real(const char *parameter, double otherwise) const;
+  std::string Text(const char *parameter, const char *otherwise) const;
+
+  void Execute(const Stream &on) const;  // on the stream's worker
+};
+
+[[noreturn]] void Invalid(const std::string &why, int code = kBadParam);
+
+// What a table says about a parameter: "name"; "name?" is optional, "name!" required, "name-" not implemented, "name*"
+// any number of them, and of "name=1" only this value is implemented.
+struct Parameter {
+  std::string name, value;
+  char mark = ' ';
+};
+std::vector<Parameter> Parameters(const char *names);
+bool HasName(const std::vector<Parameter> &parameters, const std::string &name);
 
 }  // namespace host_cann

@@ -4,12 +4,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
 
-#include "export.h"
-#include "refuse.h"
 #include "stream.h"
 
 namespace host_cann {
@@ -18,13 +17,7 @@ namespace {
 constexpr int kNoReport = 107012;  // ACL_ERROR_RT_THREAD_SUBSCRIBE, and a time-out of aclrtProcessReport
 
 using Function = void (*)(void *);
-
-// A callback that waits for its thread; the stream goes on when it has run, if the caller wants it to wait.
-struct Report {
-  Function function;
-  void *data;
-  std::shared_ptr<bool> done;
-};
+using Report = std::shared_ptr<std::packaged_task<void()>>;
 
 std::mutex mutex;
 std::condition_variable changed;
@@ -32,68 +25,63 @@ std::map<void *, uint64_t> subscribed;           // stream -> thread
 std::map<uint64_t, std::deque<Report>> reports;  // thread -> what it is to run
 
 }  // namespace
-}  // namespace host_cann
 
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
-
-EXPORT int aclrtLaunchHostFunc(void *stream_handle, Function function, void *data) {
-  auto *stream = FindStream(stream_handle);
-  if (stream == nullptr) return Fail(kInvalidParam, "aclrtLaunchHostFunc: not a live stream");
-  stream->Enqueue([=] { return function(data), 0; });
-  return 0;
-}
+ENTRY_POINT(aclrtLaunchHostFunc, (void *stream, Function function, void *data),
+            Enqueue(stream, [=](const Stream &) { function(data); }))
 
 EXPORT int aclrtSubscribeReport(uint64_t thread, void *stream) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  subscribed[stream] = thread;
-  reports[thread];
-  changed.notify_all();
-  return 0;
+  return EntryPoint(__func__, [&] {
+    const std::lock_guard<std::mutex> lock(mutex);
+    subscribed[stream] = thread;
+    reports[thread];
+    changed.notify_all();
+  });
 }
 
 EXPORT int aclrtUnSubscribeReport(uint64_t, void *stream) {
-  const std::lock_guard<std::mutex> lock(mutex);
-  return subscribed.erase(stream) == 1 ? 0 : Fail(kNoReport, "aclrtUnSubscribeReport: the stream is not subscribed");
+  return EntryPoint(__func__, [&] {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (subscribed.erase(stream) == 0) throw Refusal{kNoReport, "the stream is not subscribed"};
+  });
 }
 
-EXPORT int aclrtLaunchCallback(Function function, void *data, int blocks, void *stream_handle) {
-  auto *stream = FindStream(stream_handle);
-  if (stream == nullptr) return Fail(kInvalidParam, "aclrtLaunchCallback: not a live stream");
-  uint64_t thread = 0;
-  {
-    const std::lock_guard<std::mutex> lock(mutex);
-    const auto found = subscribed.find(stream_handle);
-    if (found == subscribed.end())
-      return Fail(kNoReport, "aclrtLaunchCallback: no thread has subscribed to the stream");
-    thread = found->second;
-  }
-  stream->Enqueue([=] {
-    std::unique_lock<std::mutex> lock(mutex);
-    const auto done = std::make_shared<bool>(false);
-    reports[thread].push_back({function, data, done});
-    changed.notify_all();
-    if (blocks != 0) changed.wait(lock, [&] { return *done; });
-    return 0;
+EXPORT int aclrtLaunchCallback(Function function, void *data, int blocks, void *stream) {
+  return EntryPoint(__func__, [&] {
+    uint64_t thread = 0;
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      const auto found = subscribed.find(stream);
+      if (found == subscribed.end()) throw Refusal{kNoReport, "no thread has subscribed to the stream"};
+      thread = found->second;
+    }
+    Enqueue(stream, [=](const Stream &) {
+      const auto report = std::make_shared<std::packaged_task<void()>>([=] { function(data); });
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        reports[thread].push_back(report);
+      }
+      changed.notify_all();
+      if (blocks != 0) report->get_future().wait();
+    });
   });
-  return 0;
 }
 
 // Runs one report for the calling thread, which subscribed by its pthread_self().
 EXPORT int aclrtProcessReport(int32_t timeout_ms) {
-  std::unique_lock<std::mutex> lock(mutex);
-  auto &mine = reports[static_cast<uint64_t>(pthread_self())];
-  const auto ready = [&] { return !mine.empty(); };
-  if (timeout_ms < 0) {
-    changed.wait(lock, ready);
-  } else if (!changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready)) {
-    return Fail(kNoReport, "aclrtProcessReport: nothing to report within " + std::to_string(timeout_ms) + " ms");
-  }
-  const Report report = mine.front();
-  mine.pop_front();
-  lock.unlock();
-  report.function(report.data);
-  lock.lock();
-  *report.done = true;
-  changed.notify_all();
-  return 0;
+  return EntryPoint(__func__, [&] {
+    std::unique_lock<std::mutex> lock(mutex);
+    auto &mine = reports[static_cast<uint64_t>(pthread_self())];
+    const auto ready = [&] { return !mine.empty(); };
+    if (timeout_ms < 0) {
+      changed.wait(lock, ready);
+    } else if (!changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready)) {
+      throw Refusal{kNoReport, "nothing to report within " + std::to_string(timeout_ms) + " ms"};
+    }
+    const Report report = mine.front();
+    mine.pop_front();
+    lock.unlock();
+    (*report)();
+  });
 }
+
+}  // namespace host_cann

@@ -1,11 +1,13 @@
 // A captured graph: what was launched on a stream, and on the streams that it forked to, kept to be run again.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "stream.h"
@@ -22,29 +24,32 @@ constexpr int kCaptureForbids = 107030;     // ACL_ERROR_RT_CAPTURE_MODE_NOT_SUP
 // possible after its record, needs no task of its own.
 class Capture : public std::enable_shared_from_this<Capture> {
  public:
-  void Join(Stream *stream);                   // its launches are recorded from now on
-  uint64_t Record(Stream *stream, Task task);  // the number of launches on the stream, this one included
-  uint64_t Launched(Stream *stream);
-  void Joined(Stream *stream, uint64_t launched);  // another stream waits for these
-  int Invalidate(int code, const std::string &why);
-  int End(Stream *origin);
-  bool active();
-  bool valid();
-  int Run();
+  Capture(int of_mode, int on_device) : mode(of_mode), device(on_device) {}
+  const int mode, device;
+  const std::thread::id thread = std::this_thread::get_id();
+  std::atomic<bool> active{true}, valid{true};
+
+  void Join(const std::shared_ptr<Stream> &stream);  // its launches are recorded from now on
+  void Record(const Stream *stream, Task task);
+  uint64_t Launched(const Stream *stream);                                    // their number until now
+  void Wait(const Stream *waiting, const Stream *stream, uint64_t launched);  // for so many launches of a stream
+  [[noreturn]] void Invalidate(int code, const char *call, const std::string &why);
+  void End(const Stream *origin);
+  void Run(const Stream &on);
 
  private:
   struct Branch {
+    std::shared_ptr<Stream> stream;
     uint64_t launched = 0, joined = 0;
   };
   std::mutex mutex_;
-  std::map<Stream *, Branch> branches_;
+  std::map<const Stream *, Branch> branches_;
   std::vector<Task> tasks_;
   std::string invalid_;
-  bool active_ = true;
 };
 
-// For calls that cannot be captured and would wait for the device: 0 unless a capture on the thread's device forbids
-// them, which then is invalid.
-int ForbiddenWhileCapturing(const char *call);
+// For calls that cannot be captured and would wait for the device: a Refusal if a capture on the thread's device
+// forbids them, which then is invalid.
+void ForbidWhileCapturing(const char *call);
 
 }  // namespace host_cann

@@ -1,109 +1,37 @@
-// Devices, contexts and streams: aclrtSetDevice, aclrtCreateStream and their kind.
+// Devices and contexts, and what the wheels ask about the machine.
 #include "device.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
-#include <memory>
-#include <mutex>
-#include <vector>
+#include <cstring>
 
-#include "capture.h"
-#include "export.h"
-#include "faults.h"
+#include "entry_point.h"
 #include "memory.h"
-#include "refuse.h"
 #include "stream.h"
 
 namespace host_cann {
 namespace {
 
-constexpr int kNoContext = 107002;  // ACL_ERROR_RT_CONTEXT_NULL
-constexpr int kBadStream = 107003;  // ACL_ERROR_RT_STREAM_CONTEXT
+constexpr int64_t kCubeCores = 24, kVectorCores = 48, kL2Bytes = int64_t{192} << 20;
 
 thread_local int current_device = -1;
+char contexts[kMaxDevices];  // a context is the address of its device's byte
 
-// Never destroyed: torch_npu still talks to the runtime from destructors of its own.
-struct Registry {
-  std::mutex mutex;
-  std::map<void *, std::shared_ptr<Stream>> streams;
-  std::shared_ptr<Stream> default_streams[kMaxDevices];
-  char contexts[kMaxDevices];  // a context is the address of its device's byte
-};
-
-Registry &All() {
-  static auto &registry = *new Registry;
-  return registry;
+int Checked(int device) {
+  if (device >= 0 && device < DeviceCount()) return device;
+  const std::string text = "there is no device " + std::to_string(device) + ", only " + std::to_string(DeviceCount());
+  throw Refusal{kInvalidDevice, text};
 }
 
-std::shared_ptr<Stream> Lookup(void *handle) {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  if (handle == nullptr) {
-    if (current_device < 0) return nullptr;
-    auto &stream = all.default_streams[current_device];
-    if (stream == nullptr) stream = std::make_shared<Stream>(current_device);
-    return stream;
-  }
-  const auto found = all.streams.find(handle);
-  return found == all.streams.end() ? nullptr : found->second;
-}
-
-int BadStream(const char *call) {
-  return Fail(kBadStream, std::string(call) + ": the stream was never created, is destroyed, or no device is set");
-}
-
-std::vector<std::shared_ptr<Stream>> StreamsOf(int device) {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  std::vector<std::shared_ptr<Stream>> streams;
-  if (all.default_streams[device] != nullptr) streams.push_back(all.default_streams[device]);
-  for (const auto &entry : all.streams) {
-    if (entry.second->device() == device) streams.push_back(entry.second);
-  }
-  return streams;
-}
-
-int SynchronizeAll(const char *call, int64_t timeout_ms) {
-  if (current_device < 0) return Fail(kNoContext, std::string(call) + ": no device is set");
-  if (const int status = FaultyCall(call)) return status;
-  if (const int status = ForbiddenWhileCapturing(call)) return status;
-  int first = 0;
-  for (const auto &stream : StreamsOf(current_device)) {
-    const int status = stream->Synchronize(timeout_ms);
-    if (first == 0) first = status;
-  }
-  return first;
-}
-
-int CapturedStream(const char *call, const std::shared_ptr<Stream> &stream) {
-  const auto capture = stream == nullptr ? nullptr : stream->capture();
-  return capture == nullptr
-             ? 0
-             : capture->Invalidate(kStreamCaptured, std::string(call) + ": the stream is being captured");
-}
-
-int CreateStream(void **handle) {
-  if (const int status = FaultyCall("aclrtCreateStream")) return status;
-  if (current_device < 0) return Fail(kNoContext, "aclrtCreateStream: no device is set");
-  auto stream = std::make_shared<Stream>(current_device);
-  *handle = stream.get();
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  all.streams.emplace(*handle, std::move(stream));
-  return 0;
-}
-
-int DestroyStream(const char *call, void *handle) {
-  std::shared_ptr<Stream> last;  // its queue runs dry outside the lock
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  const auto found = all.streams.find(handle);
-  if (found == all.streams.end()) return BadStream(call);
-  last = std::move(found->second);
-  all.streams.erase(found);
-  return 0;
+// The value of a capability or a resource that the caller names by a number.
+template <size_t count, class Value>
+int Ask(const char *call, const int64_t (&values)[count], int what, Value *value) {
+  return EntryPoint(call, [&] {
+    if (what < 0 || what >= static_cast<int>(count))
+      throw Refusal{kInvalidParam, "there is no number " + std::to_string(what)};
+    Place(value) = static_cast<Value>(values[what]);
+  });
 }
 
 }  // namespace
@@ -121,24 +49,15 @@ size_t DeviceMemory() {
   return setting == nullptr ? size_t{16} << 30 : std::strtoull(setting, nullptr, 10);
 }
 
-int CurrentDevice() { return current_device; }
-
-bool SetCurrentDevice(int device) {
-  if (device < 0 || device >= DeviceCount()) return false;
-  current_device = device;
-  return true;
+int CurrentDevice() {
+  if (current_device < 0) throw Refusal{kNoContext, "no device is set"};
+  return current_device;
 }
 
-Stream *FindStream(void *handle) { return Lookup(handle).get(); }
+void SetCurrentDevice(int device) { current_device = Checked(device); }
 
-}  // namespace host_cann
+EXPORT int aclInit(const char *) { return EntryPoint(__func__, ExplainAccessFaults); }
 
-using namespace host_cann;  // NOLINT: the entry points are this file's other half
-
-EXPORT int aclInit(const char *) {
-  ExplainAccessFaults();
-  return 0;
-}
 // torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten.
 EXPORT int aclFinalize() {
   if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr) return 0;
@@ -149,77 +68,55 @@ EXPORT int aclFinalize() {
   return 0;
 }
 
-EXPORT int aclrtGetDeviceCount(uint32_t *count) {
-  *count = static_cast<uint32_t>(DeviceCount());
-  return 0;
-}
+ENTRY_POINT(aclrtGetDeviceCount, (uint32_t *count), Place(count) = static_cast<uint32_t>(DeviceCount()))
+ENTRY_POINT(aclrtSetDevice, (int32_t device), SetCurrentDevice(device))
+ENTRY_POINT(aclrtGetDevice, (int32_t *device), Place(device) = CurrentDevice())
+ENTRY_POINT(aclrtResetDevice, (int32_t device), SynchronizeAll(Checked(device)))
 
-EXPORT int aclrtSetDevice(int32_t device) {
-  if (SetCurrentDevice(device)) return 0;
-  return Fail(kInvalidDevice, "aclrtSetDevice: there is no device " + std::to_string(device) + ", only " +
-                                  std::to_string(DeviceCount()));
-}
-
-EXPORT int aclrtGetDevice(int32_t *device) {
-  if (current_device < 0) return Fail(kNoContext, "aclrtGetDevice: no device is set");
-  *device = current_device;
-  return 0;
-}
-
-EXPORT int aclrtResetDevice(int32_t device) {
-  if (device < 0 || device >= DeviceCount()) return Fail(kInvalidDevice, "aclrtResetDevice: no such device");
-  for (const auto &stream : StreamsOf(device)) stream->Synchronize();
-  return 0;
-}
-
-EXPORT int aclrtGetCurrentContext(void **context) {
-  if (current_device < 0) return Fail(kNoContext, "aclrtGetCurrentContext: no device is set");
-  *context = &All().contexts[current_device];
-  return 0;
-}
-
+ENTRY_POINT(aclrtGetCurrentContext, (void **context), Place(context) = &contexts[CurrentDevice()])
 EXPORT int aclrtSetCurrentContext(void *context) {
-  const auto device = static_cast<char *>(context) - All().contexts;
-  if (context != nullptr && SetCurrentDevice(static_cast<int>(device))) return 0;
-  return Fail(kInvalidParam, "aclrtSetCurrentContext: not a context");
+  return EntryPoint(__func__, [&] {
+    const auto *begin = contexts, *end = contexts + DeviceCount(), *at = static_cast<char *>(context);
+    if (std::less<>()(at, begin) || !std::less<>()(at, end)) throw Refusal{kInvalidParam, "not a context"};
+    SetCurrentDevice(static_cast<int>(at - begin));
+  });
 }
 
 // flags: 0 = the primary context's defaults; active as soon as the device exists.
 EXPORT int aclrtGetPrimaryCtxState(int32_t device, uint32_t *flags, int32_t *active) {
-  if (device < 0 || device >= DeviceCount()) return Fail(kInvalidDevice, "aclrtGetPrimaryCtxState: no such device");
-  if (flags != nullptr) *flags = 0;
-  *active = 1;
+  return EntryPoint(__func__, [&] {
+    if (flags != nullptr) *flags = 0;
+    Place(active) = Checked(device) == device ? 1 : 0;
+  });
+}
+
+EXPORT const char *aclrtGetSocName() { return "Ascend910B1"; }
+
+// "The host stand-in" has no CANN version of its own; it follows the interface of 8.2.
+EXPORT int aclsysGetVersionStr(char *, char *version) {
+  std::strcpy(version, "8.2.0");
   return 0;
 }
 
-EXPORT int aclrtCreateStream(void **stream) { return CreateStream(stream); }
-EXPORT int aclrtCreateStreamWithConfig(void **stream, uint32_t, uint32_t) { return CreateStream(stream); }
-EXPORT int aclrtDestroyStream(void *stream) { return DestroyStream("aclrtDestroyStream", stream); }
-EXPORT int aclrtDestroyStreamForce(void *stream) { return DestroyStream("aclrtDestroyStreamForce", stream); }
-
-EXPORT int aclrtSynchronizeStreamWithTimeout(void *handle, int32_t timeout_ms) {
-  if (const int status = FaultyCall("aclrtSynchronizeStream")) return status;
-  const auto stream = Lookup(handle);
-  if (const int status = CapturedStream("aclrtSynchronizeStream", stream)) return status;
-  return stream == nullptr ? BadStream("aclrtSynchronizeStream") : stream->Synchronize(timeout_ms);
+// INF/NaN arithmetic and bfloat16 are there; just-in-time compilation is not.
+EXPORT int aclGetCannAttribute(int attribute, int32_t *value) {
+  *value = attribute == 0 || attribute == 1 ? 1 : 0;
+  return 0;
 }
-EXPORT int aclrtSynchronizeStream(void *handle) { return aclrtSynchronizeStreamWithTimeout(handle, -1); }
-EXPORT int aclrtSynchronizeDevice() { return SynchronizeAll("aclrtSynchronizeDevice", -1); }
-EXPORT int aclrtSynchronizeDeviceWithTimeout(int32_t timeout_ms) {
-  return SynchronizeAll("aclrtSynchronizeDevice", timeout_ms);
+EXPORT int aclGetDeviceCapability(uint32_t, int what, int64_t *value) {
+  return Ask(__func__, {kCubeCores, kVectorCores, kL2Bytes}, what, value);
+}
+// Cores that a stream or a device may use; a limit changes nothing here.
+EXPORT int aclrtGetDeviceResLimit(int32_t, int what, uint32_t *value) {
+  return Ask(__func__, {kCubeCores, kVectorCores}, what, value);
+}
+EXPORT int aclrtGetStreamResLimit(void *, int what, uint32_t *value) {
+  return Ask(__func__, {kCubeCores, kVectorCores}, what, value);
 }
 
-EXPORT int aclrtStreamQuery(void *handle, int *status) {
-  const auto stream = Lookup(handle);
-  if (stream == nullptr) return BadStream("aclrtStreamQuery");
-  if (const int code = CapturedStream("aclrtStreamQuery", stream)) return code;
-  *status = stream->Idle() ? 0 : 1;  // ACL_STREAM_STATUS_COMPLETE, _NOT_READY
+EXPORT int aclrtDeviceCanAccessPeer(int32_t *can, int32_t device, int32_t peer) {
+  *can = device != peer ? 1 : 0;
   return 0;
 }
 
-EXPORT int aclrtStreamGetId(void *handle, int32_t *id) {
-  const auto stream = Lookup(handle);
-  if (stream == nullptr) return BadStream("aclrtStreamGetId");
-  *id = static_cast<int32_t>(stream->id());
-  return 0;
-}
+}  // namespace host_cann

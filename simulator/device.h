@@ -9,7 +9,7 @@ constexpr int kMaxDevices = 16;
 
 int DeviceCount();                  // ASCEND_MOE_GATING_SIMULATOR_DEVICES, 2 without it
 size_t DeviceMemory();              // bytes of each: ASCEND_MOE_GATING_SIMULATOR_MEMORY, 16 GiB without it
-int CurrentDevice();                // of the calling thread; -1 before aclrtSetDevice
-bool SetCurrentDevice(int device);  // false when there is no such device
+int CurrentDevice();                // of the calling thread, or a Refusal before aclrtSetDevice
+void SetCurrentDevice(int device);  // or a Refusal when there is no such device
 
 }  // namespace host_cann

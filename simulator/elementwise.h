@@ -6,14 +6,26 @@
 #include <type_traits>
 #include <vector>
 
-#include "ops.h"
 #include "tensor.h"
 
 namespace host_cann {
 
+// Element by element with broadcasting of `from`, converting the dtype as torch does. Strides make it a transposition
+// too.
+void Copy(const View &from, const View &to);
+
+// The sizes of a and b together, by torch's rules, or a Refusal.
+std::vector<int64_t> BroadcastSizes(const std::vector<int64_t> &a, const std::vector<int64_t> &b);
+
 // What numbers of a dtype are computed in, as a device does: float32 for its halves, int64 for integers and bool.
 enum class Arithmetic { kFloat, kDouble, kInteger };
 Arithmetic ArithmeticOf(DType dtype);
+
+// A comparison gives bool, a division of integers float32: real results are computed as what they become.
+inline Arithmetic ArithmeticOf(Arithmetic given, const View &result) {
+  const auto wanted = ArithmeticOf(result.dtype);
+  return wanted == Arithmetic::kInteger ? given : wanted;
+}
 
 // Calls use(T{}) with float, double or int64_t.
 template <class Use>
@@ -26,42 +38,40 @@ void WithArithmetic(Arithmetic arithmetic, const Use &use) {
 }
 
 template <class T>
-constexpr DType DTypeOf() {
-  return std::is_same_v<T, float> ? DType::kFloat : std::is_same_v<T, double> ? DType::kDouble : DType::kInt64;
-}
-
-template <class T>
-View Over(std::vector<T> *values, const std::vector<int64_t> &sizes) {
-  return Contiguous(reinterpret_cast<uint8_t *>(values->data()), DTypeOf<T>(), sizes);
+View Over(const std::vector<T> &values, const std::vector<int64_t> &sizes) {
+  const auto dtype = std::is_same_v<T, float>    ? DType::kFloat
+                     : std::is_same_v<T, double> ? DType::kDouble
+                                                 : DType::kInt64;
+  return Contiguous(reinterpret_cast<uint8_t *>(const_cast<T *>(values.data())), dtype, sizes);
 }
 
 // The elements of `view`, broadcast to `sizes`.
 template <class T>
 std::vector<T> Values(const View &view, const std::vector<int64_t> &sizes) {
   std::vector<T> values(static_cast<size_t>(Count(sizes)));
-  Copy(view, Over(&values, sizes));
+  Copy(view, Over(values, sizes));
   return values;
 }
 
-// The sizes of a and b together, by torch's rules; false when they do not fit.
-bool BroadcastSizes(const View &a, const View &b, std::vector<int64_t> *sizes);
+template <class T>
+std::vector<T> Values(const View &view) {
+  return Values<T>(view, view.sizes);
+}
 
 template <class Function>
-void Unary(const View &x, const View &y) {
-  WithArithmetic(ArithmeticOf(x.dtype), [&](auto zero) {
+void Map(const View &x, const View &y) {
+  WithArithmetic(ArithmeticOf(ArithmeticOf(x.dtype), y), [&](auto zero) {
     using T = decltype(zero);
     auto values = Values<T>(x, y.sizes);
     for (auto &value : values) value = static_cast<T>(Function::of(value));
-    Copy(Over(&values, y.sizes), y);
+    Copy(Over(values, y.sizes), y);
   });
 }
 
 // Function(a, scale * b).
 template <class Function>
-void Binary(const View &a, const View &b, const View &y, double scale = 1) {
-  const auto given = std::min(ArithmeticOf(a.dtype), ArithmeticOf(b.dtype));
-  const auto wanted = ArithmeticOf(y.dtype);  // a comparison gives bool, a division of integers float32
-  WithArithmetic(wanted == Arithmetic::kInteger ? given : wanted, [&](auto zero) {
+void Combine(const View &a, const View &b, const View &y, double scale = 1) {
+  WithArithmetic(ArithmeticOf(std::min(ArithmeticOf(a.dtype), ArithmeticOf(b.dtype)), y), [&](auto zero) {
     using T = decltype(zero);
     auto left = Values<T>(a, y.sizes);
     auto right = Values<T>(b, y.sizes);
@@ -69,8 +79,20 @@ void Binary(const View &a, const View &b, const View &y, double scale = 1) {
       for (auto &value : right) value = static_cast<T>(static_cast<double>(value) * scale);
     }
     for (size_t i = 0; i < left.size(); ++i) left[i] = static_cast<T>(Function::of(left[i], right[i]));
-    Copy(Over(&left, y.sizes), y);
+    Copy(Over(left, y.sizes), y);
   });
+}
+
+// a / b rounded down or towards zero: exact between integers, where a division by 0 gives 0.
+template <class T>
+auto Quotient(T a, T b, bool down) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b == 0 || b == -1) return b * a;
+    return a / b - (down && a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
+  } else {
+    const double quotient = static_cast<double>(a) / static_cast<double>(b);
+    return down ? std::floor(quotient) : std::trunc(quotient);
+  }
 }
 
 #define FUNCTION(name, parameters, expression) \
@@ -84,9 +106,11 @@ FUNCTION(Add, (T a, T b), a + b)
 FUNCTION(Sub, (T a, T b), a - b)
 FUNCTION(Mul, (T a, T b), a *b)
 FUNCTION(Div, (T a, T b), std::is_integral_v<T> &&b == 0 ? T{0} : a / b)
-FUNCTION(FloorDiv, (T a, T b), std::floor(static_cast<double>(a) / static_cast<double>(b)))
-FUNCTION(Mod, (T a, T b),
-         static_cast<double>(a) - static_cast<double>(b) * std::trunc(static_cast<double>(a) / static_cast<double>(b)))
+FUNCTION(FloorDiv, (T a, T b), Quotient(a, b, true))
+FUNCTION(TruncDiv, (T a, T b), Quotient(a, b, false))
+FUNCTION(Mod, (T a, T b), a - b * Quotient(a, b, false))
+FUNCTION(Remainder, (T a, T b), a - b * Quotient(a, b, true))
+FUNCTION(Pow, (T a, T b), std::pow(a, b))
 FUNCTION(Maximum, (T a, T b), a != a ? a : std::max(a, b))
 FUNCTION(Minimum, (T a, T b), a != a ? a : std::min(a, b))
 FUNCTION(Equal, (T a, T b), a == b)
@@ -98,6 +122,10 @@ FUNCTION(GreaterEqual, (T a, T b), a >= b)
 FUNCTION(LogicalAnd, (T a, T b), a != 0 && b != 0)
 FUNCTION(LogicalOr, (T a, T b), a != 0 || b != 0)
 FUNCTION(LogicalNot, (T x), x == 0)
+FUNCTION(BitwiseNot, (T x), ~static_cast<int64_t>(x))
+FUNCTION(BitwiseAnd, (T a, T b), static_cast<int64_t>(a) & static_cast<int64_t>(b))
+FUNCTION(BitwiseOr, (T a, T b), static_cast<int64_t>(a) | static_cast<int64_t>(b))
+FUNCTION(BitwiseXor, (T a, T b), static_cast<int64_t>(a) ^ static_cast<int64_t>(b))
 FUNCTION(Neg, (T x), -x)
 FUNCTION(Abs, (T x), x < 0 ? -x : x)
 FUNCTION(Exp, (T x), std::exp(x))
@@ -106,17 +134,9 @@ FUNCTION(Sqrt, (T x), std::sqrt(x))
 FUNCTION(Ceil, (T x), std::ceil(x))
 FUNCTION(Floor, (T x), std::floor(x))
 FUNCTION(Reciprocal, (T x), 1 / static_cast<double>(x))
-FUNCTION(Square, (T x), x *x)
+FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
 FUNCTION(Silu, (T x), x / (1 + std::exp(-x)))
 FUNCTION(IsFinite, (T x), std::isfinite(static_cast<double>(x)))
-FUNCTION(BitwiseNot, (T x), ~static_cast<int64_t>(x))
-FUNCTION(BitwiseAnd, (T a, T b), static_cast<int64_t>(a) & static_cast<int64_t>(b))
-FUNCTION(BitwiseOr, (T a, T b), static_cast<int64_t>(a) | static_cast<int64_t>(b))
-FUNCTION(BitwiseXor, (T a, T b), static_cast<int64_t>(a) ^ static_cast<int64_t>(b))
-FUNCTION(Pow, (T a, T b), std::pow(a, b))
-FUNCTION(Remainder, (T a, T b),
-         static_cast<double>(a) - static_cast<double>(b) * std::floor(static_cast<double>(a) / static_cast<double>(b)))
-FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
 #undef FUNCTION
 
 }  // namespace host_cann

@@ -1,5 +1,4 @@
-#include "faults.h"
-
+// Faults on demand: a named call fails, or what it launches fails or hangs, from its n-th occurrence on demand.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -9,12 +8,13 @@
 #include <mutex>
 #include <vector>
 
-#include "export.h"
+#include "entry_point.h"
 #include "node_types.h"
-#include "refuse.h"
 
 namespace host_cann {
 namespace {
+
+enum class Fault { kCall = 0, kRun = 1, kHang = 2 };
 
 struct Wanted {
   std::string entry_point;
@@ -30,13 +30,10 @@ std::mutex mutex;
 std::condition_variable lifted;
 int last_id = 0;
 
-std::vector<Wanted> &All() {
-  static auto &all = *new std::vector<Wanted>;
-  return all;
-}
+auto &all = *new std::vector<Wanted>;
 
 bool IsWanted(int id) {
-  return std::any_of(All().begin(), All().end(), [id](const Wanted &wanted) { return wanted.id == id; });
+  return std::any_of(all.begin(), all.end(), [id](const Wanted &wanted) { return wanted.id == id; });
 }
 
 // Calls that ask; beside them every aclnn call and graph node does.
@@ -62,7 +59,7 @@ bool Asks(const char *entry_point) {
 }
 
 Wanted *Due(const std::string &entry_point, bool running) {
-  for (auto &wanted : All()) {
+  for (auto &wanted : all) {
     if (wanted.entry_point != entry_point || (wanted.fault != Fault::kCall) != running) continue;
     ++wanted.seen;
     if (wanted.occurrence == 0 || wanted.occurrence == wanted.seen) return &wanted;
@@ -70,46 +67,44 @@ Wanted *Due(const std::string &entry_point, bool running) {
   return nullptr;
 }
 
-int Injected(const Wanted &wanted, const char *what) {
-  return Fail(wanted.status, wanted.entry_point + what + std::to_string(wanted.status) + " (injected, occurrence " +
-                                 std::to_string(wanted.seen) + ")");
+std::string Injected(const Wanted &wanted, const char *what) {
+  return wanted.entry_point + what + std::to_string(wanted.status) + " (injected, occurrence " +
+         std::to_string(wanted.seen) + ")";
 }
 
 }  // namespace
 
-int FaultyCall(const char *entry_point) {
+int InjectedStatus(const char *entry_point) {
   if (!any.load(std::memory_order_relaxed)) return 0;
   const std::lock_guard<std::mutex> lock(mutex);
   const auto *wanted = Due(entry_point, false);
-  return wanted == nullptr ? 0 : Injected(*wanted, " returned ");
+  return wanted == nullptr ? 0 : KeepError(wanted->status, Injected(*wanted, " returned "));
 }
 
-int FaultyRun(const std::string &entry_point) {
-  if (!any.load(std::memory_order_relaxed)) return 0;
+void RunInjectedFault(const std::string &entry_point) {
+  if (!any.load(std::memory_order_relaxed)) return;
   std::unique_lock<std::mutex> lock(mutex);
   const auto *wanted = Due(entry_point, true);
-  if (wanted == nullptr) return 0;
-  if (wanted->fault == Fault::kRun) return Injected(*wanted, " failed on its stream with ");
+  if (wanted == nullptr) return;
+  if (wanted->fault == Fault::kRun) throw Refusal{wanted->status, Injected(*wanted, " failed on its stream with ")};
   lifted.wait(lock, [id = wanted->id] { return !IsWanted(id); });
-  return 0;
 }
-
-}  // namespace host_cann
 
 // A number for host_cann_fault_remove, or 0 when the entry point does not exist or does not ask.
 EXPORT int host_cann_fault_add(const char *entry_point, int occurrence, int status, int fault) {
-  if (!host_cann::Asks(entry_point)) return 0;
+  if (!Asks(entry_point)) return 0;
   const std::lock_guard<std::mutex> lock(host_cann::mutex);
-  const int id = ++host_cann::last_id;
-  host_cann::All().push_back({entry_point, occurrence, status, static_cast<host_cann::Fault>(fault), id});
-  host_cann::any = true;
+  const int id = ++last_id;
+  all.push_back({entry_point, occurrence, status, static_cast<Fault>(fault), id});
+  any = true;
   return id;
 }
 
 EXPORT void host_cann_fault_remove(int id) {
   const std::lock_guard<std::mutex> lock(host_cann::mutex);
-  auto &all = host_cann::All();
   all.erase(std::remove_if(all.begin(), all.end(), [id](const auto &wanted) { return wanted.id == id; }), all.end());
-  host_cann::any = !all.empty();
-  host_cann::lifted.notify_all();
+  any = !all.empty();
+  lifted.notify_all();
 }
+
+}  // namespace host_cann

@@ -1,221 +1,284 @@
-// Sessions of the graph engine: graphs are added, compiled, run on a stream, removed.
-#include <map>
-#include <mutex>
+// Graphs, operators and sessions of the graph engine: a graph is loaded, added to a session, compiled, run on a stream.
+#include <algorithm>
+#include <atomic>
+#include <fstream>
 
-#include "faults.h"
-#include "ge_impl.h"
+#include "ge_api.h"
 #include "node_types.h"
 #include "plan.h"
-#include "refuse.h"
-#include "stream.h"
-
-using host_cann::Fail;
-using host_cann::Model;
+#include "registry.h"
 
 namespace ge {
 
+using namespace host_cann;  // NOLINT: what is behind CANN's names
+
+class GraphImpl {
+ public:
+  std::shared_ptr<const Model> model;
+  std::string bytes;  // as it was loaded, for SaveToFile
+};
+
+class NodeImpl {
+ public:
+  std::string type;
+};
+
+class OperatorImpl {
+ public:
+  const NodeType *type;
+};
+
+class CompiledGraphSummary::SummaryData {
+ public:
+  bool is_static;
+  std::vector<View> outputs;  // of a static graph
+};
+
 namespace {
 
-struct Compiled {
+// An entry point of the graph engine.
+template <class Body>
+Status Returned(const char *entry_point, const Body &body) {
+  return static_cast<Status>(EntryPoint(entry_point, body));
+}
+
+struct Added {
   std::shared_ptr<const Model> model;
   std::string gears;  // "4;8;16" or "1,4;2,8": all that the unknown sizes may be; empty: anything
   std::shared_ptr<CompiledGraphSummary::SummaryData> summary;  // null until the graph is compiled
 };
 
-struct Sessions {
-  std::mutex mutex;
-  uint64_t next = 0;
-  std::map<uint64_t, std::map<uint32_t, Compiled>> graphs;        // by session and by graph
-  std::map<const void *, std::shared_ptr<Allocator>> allocators;  // by stream
+struct Graphs : Registry<uint32_t, Added> {
+  Graphs() : Registry(kInvalidParam, "no graph was added by this number") {}
+
+  std::shared_ptr<Added> Compiled(uint32_t id) {
+    auto graph = Get(id);
+    if (graph->summary == nullptr) Invalid("graph " + std::to_string(id) + " was never compiled", kInvalidParam);
+    return graph;
+  }
 };
 
-Sessions &All() {
-  static auto &sessions = *new Sessions;
-  return sessions;
-}
+auto &sessions = *new Registry<uint64_t, Graphs>(kInvalidParam, "not a session");
+auto &allocators = *new Registry<const void *, Allocator>(kInvalidParam, "no allocator for the stream");
 
-Status Unknown(uint32_t id, const char *what) {
-  return static_cast<Status>(Fail(host_cann::kInvalidParam, "graph " + std::to_string(id) + " was never " + what));
-}
-
-Compiled Find(uint64_t session, uint32_t id) {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  const auto found = all.graphs[session].find(id);
-  return found == all.graphs[session].end() ? Compiled{} : found->second;
-}
-
-std::shared_ptr<Allocator> AllocatorOf(const void *stream) {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  const auto found = all.allocators.find(stream);
-  return found == all.allocators.end() ? nullptr : found->second;
-}
-
-host_cann::Feed FeedOf(const Tensor &tensor) {
+Operand FeedOf(const Tensor &tensor) {
   std::vector<int64_t> sizes;
   for (size_t d = 0; d < tensor.GetShapeDimNum(); ++d) sizes.push_back(tensor.GetShapeDim(d));
-  return {host_cann::Contiguous(const_cast<uint8_t *>(tensor.GetData()),
-                                static_cast<host_cann::DType>(tensor.GetDataType()), sizes),
-          tensor.GetPlacement() == kPlacementHost};
+  const auto dtype = static_cast<DType>(tensor.GetDataType());
+  auto *data = const_cast<uint8_t *>(tensor.GetData());
+  return {"", Contiguous(data, dtype, sizes), tensor.GetPlacement() == kPlacementHost};
 }
 
-// Gives a result its place: where the caller provided memory for just this shape, there; where not, in memory of the
-// allocator that the caller registered for the stream.
-class Results {
- public:
-  Results(const void *stream, std::vector<Tensor> *outputs) : allocator_(AllocatorOf(stream)), outputs_(outputs) {}
+// The place of a result: where the caller provided memory for just this shape, there; where not, in memory of the
+// allocator that the caller registered for the stream. Null when there is none.
+uint8_t *PlaceOf(const View &view, const std::shared_ptr<Allocator> &allocator, Tensor *tensor) {
+  if (tensor->GetData() != nullptr) return FeedOf(*tensor).view.sizes == view.sizes ? tensor->GetData() : nullptr;
+  tensor->SetShapeDimNum(view.sizes.size());
+  for (size_t d = 0; d < view.sizes.size(); ++d) tensor->SetShapeDim(d, view.sizes[d]);
+  tensor->SetDataType(static_cast<DataType>(view.dtype));
+  tensor->SetFormat(FORMAT_ND);
+  tensor->SetPlacement(kPlacementDevice);
+  auto *block = view.bytes() == 0 || allocator == nullptr ? nullptr : allocator->Malloc(view.bytes());
+  if (block == nullptr) return nullptr;
+  tensor->SetData(static_cast<uint8_t *>(block->GetAddr()), view.bytes(),
+                  [block, allocator](uint8_t *) { block->Free(); });
+  return tensor->GetData();
+}
 
-  uint8_t *Place(size_t index, const host_cann::View &view) {
-    auto &tensor = outputs_->at(index);
-    if (tensor.GetData() != nullptr) return FeedOf(tensor).view.sizes == view.sizes ? tensor.GetData() : nullptr;
-    tensor.SetShapeDimNum(view.sizes.size());
-    for (size_t d = 0; d < view.sizes.size(); ++d) tensor.SetShapeDim(d, view.sizes[d]);
-    tensor.SetDataType(static_cast<DataType>(view.dtype));
-    tensor.SetFormat(FORMAT_ND);
-    tensor.SetPlacement(kPlacementDevice);
-    const auto bytes = static_cast<size_t>(view.count() * ElementSize(view.dtype));
-    MemBlock *block = bytes == 0 || allocator_ == nullptr ? nullptr : allocator_->Malloc(bytes);
-    if (block == nullptr) return nullptr;
-    const auto free = [block, keep = allocator_](uint8_t *) { block->Free(); };
-    tensor.SetData(static_cast<uint8_t *>(block->GetAddr()), bytes, free);
-    return tensor.GetData();
-  }
-
- private:
-  std::shared_ptr<Allocator> allocator_;
-  std::vector<Tensor> *outputs_;
-};
-
-// The sizes of a run that the graph was compiled without, as a gear is written.
-std::string GearOf(const Model &model, const std::vector<host_cann::Feed> &feeds) {
-  std::map<int64_t, std::string> by_input;
+// The sizes of a run that the graph was compiled without, in the order of the inputs, as a gear is written.
+std::string GearOf(const Model &model, const std::vector<Operand> &feeds) {
+  std::vector<std::string> sizes(feeds.size());
   for (const auto &node : model.nodes) {
-    const auto index = static_cast<size_t>(node.Integer("index"));
-    if (node.type != "Data" || index >= feeds.size()) continue;
-    const auto &sizes = feeds[index].view.sizes;
-    for (size_t d = 0; d < node.described.sizes.size() && d < sizes.size(); ++d) {
-      if (node.described.sizes[d] < 0) by_input[static_cast<int64_t>(index)] += "," + std::to_string(sizes[d]);
+    if (node.type != "Data" || node.index() >= feeds.size()) continue;
+    const auto &expected = node.described.sizes, &given = feeds[node.index()].view.sizes;
+    for (size_t d = 0; d < std::min(expected.size(), given.size()); ++d) {
+      if (expected[d] < 0) sizes[node.index()] += "," + std::to_string(given[d]);
     }
   }
   std::string gear;
-  for (const auto &entry : by_input) gear += entry.second;
+  for (const auto &of_input : sizes) gear += of_input;
   return gear.empty() ? gear : gear.substr(1);
 }
 
-bool AllSizesKnown(const Model &model, std::vector<host_cann::Feed> *feeds) {
-  bool all = true;
+// The inputs of the graph as it describes them; none when it leaves a size unknown.
+std::vector<Operand> DescribedFeeds(const Model &model) {
+  std::vector<Operand> feeds;
   for (const auto &node : model.nodes) {
     if (node.type != "Data") continue;
-    const auto index = static_cast<size_t>(node.Integer("index"));
-    if (feeds->size() <= index) feeds->resize(index + 1);
-    (*feeds)[index].view = node.described;
-    for (const auto size : node.described.sizes) all = all && size >= 0;
+    feeds.resize(std::max(feeds.size(), node.index() + 1));
+    feeds[node.index()].view = node.described;
+    const auto &sizes = node.described.sizes;
+    if (std::any_of(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; }))
+      Invalid("an input has an unknown size", kNeedsValue);
   }
-  return all;
+  return feeds;
+}
+
+CompiledGraphSummary::SummaryData Summary(const std::shared_ptr<const Model> &model) {
+  try {
+    return {true, MakePlan(model, DescribedFeeds(*model), nullptr).outputs};
+  } catch (const Refusal &refusal) {
+    if (refusal.code != kNeedsValue) throw;
+    return {false, {}};
+  }
 }
 
 }  // namespace
 
-Session::Session(const Options &) {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  session_id_ = all.next++;
+Graph::Graph(const char *) {}
+
+graphStatus Graph::LoadFromSerializedModelArray(const void *bytes, size_t size) {
+  return Returned("ge::LoadFromSerializedModelArray", [&] {
+    const std::string model(static_cast<const char *>(bytes), size);
+    impl_ = std::make_shared<GraphImpl>(GraphImpl{ParseModel(model), model});
+  });
 }
 
-Session::~Session() {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  all.graphs.erase(session_id_);
+graphStatus Graph::CopyFrom(const Graph &graph) {
+  impl_ = graph.impl_;  // a model does not change once it is parsed
+  return 0;
 }
+
+graphStatus Graph::SaveToFile(const char *path) const {
+  return Returned("ge::SaveToFile", [&] {
+    std::ofstream file(path, std::ios::binary);
+    if (impl_ != nullptr) file << impl_->bytes;
+    if (impl_ == nullptr || !file.flush())
+      Invalid(std::string("the graph cannot be written to ") + path, kInvalidParam);
+  });
+}
+
+std::vector<GNode> Graph::GetAllNodes() const {
+  std::vector<GNode> nodes;
+  if (impl_ == nullptr) return nodes;
+  for (const auto &node : impl_->model->nodes) nodes.emplace_back(std::make_shared<NodeImpl>(NodeImpl{node.type}));
+  return nodes;
+}
+
+graphStatus GNode::GetType(AscendString &type) const {
+  type = AscendString(impl_->type.c_str());
+  return 0;
+}
+
+bool OperatorFactory::IsExistOp(const char *type) { return FindNodeType(type) != nullptr; }
+
+Operator OperatorFactory::CreateOperator(const char *, const char *type) {
+  Operator created;
+  created.operator_impl_ = std::make_shared<OperatorImpl>(OperatorImpl{FindNodeType(type)});
+  return created;
+}
+
+graphStatus Operator::UpdateInputDesc(const char *name, const TensorDesc &) {
+  return Returned("ge::Operator::UpdateInputDesc", [&] {
+    const auto *type = operator_impl_->type;
+    if (type == nullptr || !HasName(Parameters(type->inputs), name))
+      Invalid(std::string("no such input: ") + name, kInvalidParam);
+  });
+}
+
+graphStatus Operator::GetAllIrAttrNamesAndTypes(Options &attributes) const {
+  return Returned("ge::Operator::GetAllIrAttrNamesAndTypes", [&] {
+    const auto *type = operator_impl_->type;
+    if (type == nullptr) Invalid("no such operator", kInvalidParam);
+    for (const auto &parameter : Parameters(type->attributes)) attributes[parameter.name.c_str()] = "";
+  });
+}
+
+Session::Session(const Options &) {
+  static std::atomic<uint64_t> next{0};
+  session_id_ = next++;
+  sessions.Set(session_id_, std::make_shared<Graphs>());
+}
+
+Session::~Session() { sessions.Remove(session_id_); }
 
 Status Session::AddGraph(uint32_t id, const Graph &graph, const Options &options) {
-  if (graph.impl_ == nullptr) return Unknown(id, "loaded");
-  if (const int status = host_cann::FaultyCall("ge::AddGraph")) return static_cast<Status>(status);
-  for (const auto &node : graph.impl_->model->nodes) {
-    if (const int status = host_cann::CheckNode(node)) return static_cast<Status>(status);
-  }
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  const auto gears = options.find("ge.dynamicDims");
-  all.graphs[session_id_][id] = {graph.impl_->model, gears == options.end() ? "" : gears->second.GetString(), nullptr};
-  return kSuccess;
+  return Returned("ge::AddGraph", [&] {
+    if (graph.impl_ == nullptr) Invalid("graph " + std::to_string(id) + " was never loaded", kInvalidParam);
+    for (const auto &node : graph.impl_->model->nodes) {
+      try {
+        CheckNode(node);
+      } catch (...) {
+        RefuseNode(node);
+      }
+    }
+    const auto gears = options.find("ge.dynamicDims");
+    const std::string text = gears == options.end() ? "" : gears->second.GetString();
+    sessions.Get(session_id_)->Set(id, std::make_shared<Added>(Added{graph.impl_->model, text, nullptr}));
+  });
 }
 
 Status Session::CompileGraph(uint32_t id) {
-  const auto graph = Find(session_id_, id);
-  if (graph.model == nullptr) return Unknown(id, "added");
-  if (const int status = host_cann::FaultyCall("ge::CompileGraph")) return static_cast<Status>(status);
-  std::vector<host_cann::Feed> feeds;
-  host_cann::Plan plan;
-  int status = host_cann::kNeedsValue;
-  if (AllSizesKnown(*graph.model, &feeds)) status = MakePlan(graph.model, feeds, nullptr, &plan);
-  if (status != 0 && status != host_cann::kNeedsValue) return static_cast<Status>(status);
-  auto summary = std::make_shared<CompiledGraphSummary::SummaryData>();
-  summary->is_static = status == 0;
-  if (status == 0) summary->outputs = plan.outputs;
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  all.graphs[session_id_][id].summary = summary;
-  return kSuccess;
+  return Returned("ge::CompileGraph", [&] {
+    const auto graphs = sessions.Get(session_id_);
+    auto compiled = *graphs->Get(id);
+    compiled.summary = std::make_shared<CompiledGraphSummary::SummaryData>(Summary(compiled.model));
+    graphs->Set(id, std::make_shared<Added>(std::move(compiled)));
+  });
 }
 
 std::shared_ptr<CompiledGraphSummary> Session::GetCompiledGraphSummary(uint32_t id) {
-  const auto graph = Find(session_id_, id);
-  if (graph.summary == nullptr) return Unknown(id, "compiled"), nullptr;
-  return std::make_shared<CompiledGraphSummary>(graph.summary);
+  std::shared_ptr<CompiledGraphSummary> summary;
+  Returned("ge::GetCompiledGraphSummary",
+           [&] { summary = std::make_shared<CompiledGraphSummary>(sessions.Get(session_id_)->Compiled(id)->summary); });
+  return summary;
 }
 
 Status Session::RemoveGraph(uint32_t id) {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  return all.graphs[session_id_].erase(id) == 1 ? kSuccess : Unknown(id, "added");
+  return Returned("ge::RemoveGraph", [&] { sessions.Get(session_id_)->Remove(id); });
 }
 
 Status Session::RunGraph(uint32_t, const std::vector<Tensor> &, std::vector<Tensor> &) {
-  return static_cast<Status>(host_cann::Refuse("ge::Session::RunGraph without a stream"));
+  return Returned("ge::RunGraph", [] { throw NotImplemented("ge::Session::RunGraph without a stream"); });
 }
 
-Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream_handle, const std::vector<Tensor> &inputs,
+Status Session::RunGraphWithStreamAsync(uint32_t id, void *stream, const std::vector<Tensor> &inputs,
                                         std::vector<Tensor> &outputs) {
-  const auto graph = Find(session_id_, id);
-  if (graph.summary == nullptr) return Unknown(id, "compiled");
-  auto *stream = host_cann::FindStream(stream_handle);
-  if (stream == nullptr)
-    return static_cast<Status>(Fail(host_cann::kInvalidParam, "the graph is run on what is not a live stream"));
-  if (const int status = host_cann::FaultyCall("ge::RunGraphWithStreamAsync")) return static_cast<Status>(status);
-  std::vector<host_cann::Feed> feeds;
-  for (const auto &input : inputs) feeds.push_back(FeedOf(input));
-  const auto gear = GearOf(*graph.model, feeds);
-  if (!graph.gears.empty() && (";" + graph.gears + ";").find(";" + gear + ";") == std::string::npos) {
-    return static_cast<Status>(
-        Fail(host_cann::kInvalidParam, "the graph was compiled for the gears " + graph.gears + ", not for " + gear));
-  }
-  Results results(stream_handle, &outputs);
-  auto plan = std::make_shared<host_cann::Plan>();
-  const host_cann::Place place = [&](size_t index, const host_cann::View &view) { return results.Place(index, view); };
-  const int status = MakePlan(graph.model, feeds, place, plan.get());
-  if (status != 0) return static_cast<Status>(status == host_cann::kNeedsValue ? host_cann::kNotSupported : status);
-  stream->Enqueue([plan, device = stream->device(), at = stream->id()] { return plan->Execute(device, at); });
-  return kSuccess;
+  return Returned("ge::RunGraphWithStreamAsync", [&] {
+    const auto graph = sessions.Get(session_id_)->Compiled(id);
+    std::vector<Operand> feeds;
+    for (const auto &input : inputs) feeds.push_back(FeedOf(input));
+    const auto gear = GearOf(*graph->model, feeds);
+    if (!graph->gears.empty() && (";" + graph->gears + ";").find(";" + gear + ";") == std::string::npos)
+      Invalid("the graph was compiled for the gears " + graph->gears + ", not for " + gear, kInvalidParam);
+    const auto allocator = allocators.Find(stream);
+    const auto place = [&](size_t index, const View &view) { return PlaceOf(view, allocator, &outputs.at(index)); };
+    const auto plan = std::make_shared<Plan>(MakePlan(graph->model, feeds, place));
+    Enqueue(stream, [plan](const Stream &on) {
+      for (const auto &call : plan->calls) call.Execute(on);
+    });
+  });
 }
 
 // Asked for no memory, the session is given addresses of none.
-Status Session::SetGraphConstMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
-Status Session::SetGraphFixedFeatureMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
-Status Session::UpdateGraphFeatureMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
-Status Session::UpdateGraphRefreshableFeatureMemoryBase(uint32_t, const void *, size_t) { return kSuccess; }
+Status Session::SetGraphConstMemoryBase(uint32_t, const void *, size_t) { return 0; }
+Status Session::SetGraphFixedFeatureMemoryBase(uint32_t, const void *, size_t) { return 0; }
+Status Session::UpdateGraphFeatureMemoryBase(uint32_t, const void *, size_t) { return 0; }
+Status Session::UpdateGraphRefreshableFeatureMemoryBase(uint32_t, const void *, size_t) { return 0; }
 
 Status Session::RegisterExternalAllocator(const void *stream, std::shared_ptr<Allocator> allocator) const {
-  auto &all = All();
-  const std::lock_guard<std::mutex> lock(all.mutex);
-  all.allocators[stream] = std::move(allocator);
-  return kSuccess;
+  allocators.Set(stream, std::move(allocator));
+  return 0;
 }
 
-Status GEInitialize(const Options &) { return kSuccess; }
-Status GEFinalize() { return kSuccess; }
-std::string GEGetErrorMsg() { return host_cann::RecentError(); }
+// The plan of a run keeps its own memory.
+bool CompiledGraphSummary::IsStatic() const { return data_->is_static; }
+Status CompiledGraphSummary::GetConstMemorySize(size_t &size) const { return size = 0, 0; }
+Status CompiledGraphSummary::GetFeatureMemorySize(size_t &size) const { return size = 0, 0; }
+Status CompiledGraphSummary::GetFixedFeatureMemorySize(size_t &size) const { return size = 0, 0; }
+Status CompiledGraphSummary::GetFeatureMemoryBaseRefreshable(bool &yes) const { return yes = true, 0; }
+Status CompiledGraphSummary::GetOutputShapes(std::vector<Shape> &shapes) const {
+  for (const auto &view : data_->outputs) shapes.emplace_back(view.sizes);
+  return 0;
+}
+Status CompiledGraphSummary::GetOutputDtypes(std::vector<DataType> &dtypes) const {
+  for (const auto &view : data_->outputs) dtypes.push_back(static_cast<DataType>(view.dtype));
+  return 0;
+}
+
+Status GEInitialize(const Options &) { return 0; }
+Status GEFinalize() { return 0; }
+std::string GEGetErrorMsg() { return RecentError(); }
 AscendString GEGetWarningMsgV2() { return ""; }
 
 }  // namespace ge

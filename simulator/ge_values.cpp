@@ -48,9 +48,18 @@ namespace {
 
 constexpr graphStatus kSuccess = 0, kNoSuchDim = 0xFFFFFFFF;
 
+template <class Value>
+graphStatus Set(Value *field, const Value &value) {
+  *field = value;
+  return kSuccess;
+}
+
 graphStatus SetDim(std::vector<int64_t> *dims, size_t index, int64_t dim) {
-  if (index >= dims->size()) return kNoSuchDim;
-  (*dims)[index] = dim;
+  return index < dims->size() ? Set(&(*dims)[index], dim) : kNoSuchDim;
+}
+
+graphStatus SetDimNum(std::vector<int64_t> *dims, size_t count) {
+  dims->resize(count);
   return kSuccess;
 }
 
@@ -63,10 +72,7 @@ TensorDesc Tensor::GetTensorDesc() const {
   *desc.impl = impl->desc;
   return desc;
 }
-graphStatus Tensor::SetTensorDesc(const TensorDesc &desc) {
-  impl->desc = *desc.impl;
-  return kSuccess;
-}
+graphStatus Tensor::SetTensorDesc(const TensorDesc &desc) { return Set(&impl->desc, *desc.impl); }
 
 const uint8_t *Tensor::GetData() const { return impl->data.get(); }
 uint8_t *Tensor::GetData() { return impl->data.get(); }
@@ -81,33 +87,18 @@ std::unique_ptr<uint8_t[], Tensor::DeleteFunc> Tensor::ResetData() {
   return std::exchange(impl->data, {nullptr, [](uint8_t *) {}});
 }
 
-graphStatus Tensor::SetOriginShapeDimNum(size_t count) {
-  impl->desc.origin_dims.resize(count);
-  return kSuccess;
-}
+graphStatus Tensor::SetOriginShapeDimNum(size_t count) { return SetDimNum(&impl->desc.origin_dims, count); }
 size_t Tensor::GetOriginShapeDimNum() const { return impl->desc.origin_dims.size(); }
 graphStatus Tensor::SetOriginShapeDim(size_t index, int64_t dim) { return SetDim(&impl->desc.origin_dims, index, dim); }
-graphStatus Tensor::SetShapeDimNum(size_t count) {
-  impl->desc.dims.resize(count);
-  return kSuccess;
-}
+graphStatus Tensor::SetShapeDimNum(size_t count) { return SetDimNum(&impl->desc.dims, count); }
 size_t Tensor::GetShapeDimNum() const { return impl->desc.dims.size(); }
 graphStatus Tensor::SetShapeDim(size_t index, int64_t dim) { return SetDim(&impl->desc.dims, index, dim); }
 int64_t Tensor::GetShapeDim(size_t index) const { return index < impl->desc.dims.size() ? impl->desc.dims[index] : 0; }
-graphStatus Tensor::SetFormat(const Format &format) {
-  impl->desc.format = format;
-  return kSuccess;
-}
+graphStatus Tensor::SetFormat(const Format &format) { return Set(&impl->desc.format, format); }
 Format Tensor::GetFormat() const { return impl->desc.format; }
-graphStatus Tensor::SetDataType(const DataType &dtype) {
-  impl->desc.dtype = dtype;
-  return kSuccess;
-}
+graphStatus Tensor::SetDataType(const DataType &dtype) { return Set(&impl->desc.dtype, dtype); }
 DataType Tensor::GetDataType() const { return impl->desc.dtype; }
-graphStatus Tensor::SetPlacement(const Placement &placement) {
-  impl->desc.placement = placement;
-  return kSuccess;
-}
+graphStatus Tensor::SetPlacement(const Placement &placement) { return Set(&impl->desc.placement, placement); }
 Placement Tensor::GetPlacement() const { return impl->desc.placement; }
 
 // Tensors of other formats never get this far.

@@ -6,85 +6,103 @@
 #include <cstdio>
 #include <mutex>
 
-#include "export.h"
-
 namespace host_cann {
 namespace {
 
 std::atomic<bool> logging{false};
 std::mutex mutex;
-std::string &Lines() {
-  static auto &lines = *new std::string;
-  return lines;
-}
+auto &lines = *new std::string;  // never destroyed: workers may still write
 
-std::string Micro(double microseconds) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.3f", microseconds);
-  return text;
-}
-
-std::string Tensors(const std::vector<std::pair<std::string, View>> &tensors) {
-  std::string text = "{";
-  for (const auto &[name, view] : tensors) {
-    if (text.size() > 1) text += ", ";
-    text += Json(name) + ": {\"shape\": " + Sizes(view.sizes) + ", \"strides\": " + Sizes(view.strides) +
-            ", \"dtype\": " + Json(std::string(DTypeName(view.dtype))) + "}";
-  }
-  return text + "}";
-}
-
-}  // namespace
-
-bool Logging() { return logging.load(std::memory_order_relaxed); }
-
-double Timer::Now() {
+double Now() {  // microseconds of one clock for the process
   using Clock = std::chrono::steady_clock;
   return std::chrono::duration<double, std::micro>(Clock::now().time_since_epoch()).count();
 }
 
-void Log(const Launch &launch, const Timer &timer) {
-  std::string line = "{\"kind\": " + Json(std::string(launch.kind)) + ", \"name\": " + Json(launch.name) +
-                     ", \"device\": " + std::to_string(launch.device) +
-                     ", \"stream\": " + std::to_string(launch.stream) + ", \"start\": " + Micro(timer.start()) +
-                     ", \"duration\": " + Micro(timer.elapsed()) + ", \"inputs\": " + Tensors(launch.inputs) +
-                     ", \"outputs\": " + Tensors(launch.outputs) + ", \"attributes\": {";
-  for (size_t i = 0; i < launch.attributes.size(); ++i) {
-    line += (i == 0 ? "" : ", ") + Json(launch.attributes[i].first) + ": " + launch.attributes[i].second;
-  }
-  const std::lock_guard<std::mutex> lock(mutex);
-  Lines() += line + "}}\n";
+template <class... Values>
+std::string Print(const char *format, Values... values) {
+  char text[48];
+  std::snprintf(text, sizeof text, format, values...);
+  return text;
 }
 
 std::string Json(const std::string &text) {
   std::string quoted = "\"";
   for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
-      quoted += escaped;
-    } else {
-      quoted += c;
-    }
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < 0x20 ? Print("\\u%04x", c) : std::string(1, c);
   }
   return quoted + "\"";
 }
-
 std::string Json(bool value) { return value ? "true" : "false"; }
 std::string Json(int64_t value) { return std::to_string(value); }
 std::string Json(double value) {
-  if (!std::isfinite(value))
-    return Json(std::isnan(value) ? std::string("nan") : std::string(value > 0 ? "inf" : "-inf"));
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
+  if (std::isnan(value)) return "\"nan\"";
+  return std::isinf(value) ? (value > 0 ? "\"inf\"" : "\"-inf\"") : Print("%.9g", value);
+}
+std::string Json(const std::vector<int64_t> &values) { return Sizes(values); }
+std::string Json(const Constant &) { return "\"a tensor\""; }
+
+// name: value, one behind the other.
+class Object {
+ public:
+  Object &Add(const std::string &name, const std::string &json) {
+    text_ += (text_.empty() ? "" : ", ") + Json(name) + ": " + json;
+    return *this;
+  }
+  std::string text() const { return "{" + text_ + "}"; }
+
+ private:
+  std::string text_;
+};
+
+std::string Tensors(const std::vector<Operand> &operands) {
+  Object tensors;
+  for (const auto &operand : operands) {
+    const auto &view = operand.view;
+    if (!view.given() || !operand.read || operand.number != nullptr) continue;
+    Object tensor;
+    tensor.Add("shape", Json(view.sizes)).Add("strides", Json(view.strides));
+    tensor.Add("dtype", Json(std::string(DTypeName(view.dtype))));
+    tensors.Add(operand.name, tensor.text());
+  }
+  return tensors.text();
+}
+
+std::string Values(const Launch &launch) {
+  Object values;
+  for (const auto &[name, attribute] : launch.attributes)
+    values.Add(name, std::visit([](const auto &value) { return Json(value); }, attribute));
+  for (const auto &input : launch.inputs) {
+    if (input.number != nullptr) values.Add(input.name, Json(input.number->value));
+  }
+  return values.text();
+}
+
+}  // namespace
+
+void Run(const Launch &launch, const Stream &on, const std::function<void()> &work) {
+  RunInjectedFault(launch.name);
+  const double start = Now();
+  try {
+    work();
+  } catch (...) {
+    const auto [code, why] = Caught();
+    throw Refusal{code, launch.name + ": " + why};
+  }
+  if (!logging.load(std::memory_order_relaxed)) return;
+  Object line;
+  line.Add("kind", Json(std::string(launch.kind))).Add("name", Json(launch.name));
+  line.Add("device", std::to_string(on.device())).Add("stream", std::to_string(on.id()));
+  line.Add("start", Print("%.3f", start)).Add("duration", Print("%.3f", Now() - start));
+  line.Add("inputs", Tensors(launch.inputs)).Add("outputs", Tensors(launch.outputs));
+  line.Add("attributes", Values(launch));
+  const std::lock_guard<std::mutex> lock(mutex);
+  lines += line.text() + "\n";
 }
 
 }  // namespace host_cann
 
-// The stand-in's own control, called by simulator/__init__.py.
+// The stand-in's own control, called by simulator/recording.py.
 EXPORT void host_cann_log_start() { host_cann::logging = true; }
 EXPORT void host_cann_log_stop() { host_cann::logging = false; }
 
@@ -93,6 +111,6 @@ EXPORT const char *host_cann_log_take() {
   thread_local std::string taken;
   taken.clear();
   const std::lock_guard<std::mutex> lock(host_cann::mutex);
-  taken.swap(host_cann::Lines());
+  taken.swap(host_cann::lines);
   return taken.c_str();
 }

@@ -1,14 +1,16 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <mutex>
 
 #include "device.h"
-#include "export.h"
+#include "entry_point.h"
 
 namespace host_cann {
 namespace {
@@ -79,14 +81,27 @@ void ForgetFreed(Arena *arena, size_t begin, size_t end) {
   while (entry != arena->freed.end() && entry->first < end) entry = arena->freed.erase(entry);
 }
 
+struct sigaction before_segv, before_bus;
+
+// A device address cannot be read or written by the host: the access faults, as on a machine with a device, and here
+// the process says why before it dies. Whoever handled it before takes the same fault again.
+void ExplainFault(int number, siginfo_t *info, void *) {
+  if (IsDevice(info->si_addr)) {
+    const std::string text = "host stand-in for CANN: the host touched device memory: " + Explain(info->si_addr, 1) +
+                             "; copy it to the host first\n";
+    if (write(STDERR_FILENO, text.data(), text.size()) < 0) return;
+  }
+  sigaction(number, number == SIGSEGV ? &before_segv : &before_bus, nullptr);
+}
+
 }  // namespace
 
 void *DeviceMalloc(int device, size_t bytes) {
   auto &arena = ArenaOf(device);
   const std::lock_guard<std::mutex> lock(arena.mutex);
+  if (arena.device == nullptr || arena.host == nullptr || bytes == 0 || bytes > arena.bytes) return nullptr;
   const size_t length = Padded(bytes);
   size_t offset = 0;
-  if (arena.device == nullptr || arena.host == nullptr || bytes == 0 || length > arena.bytes) return nullptr;
   if (!FindGap(arena, length, &offset)) return nullptr;
   std::memset(arena.host + offset, kFresh, length);
   ForgetFreed(&arena, offset, offset + length);
@@ -127,34 +142,36 @@ uint8_t *Map(const void *address, size_t bytes) {
   const std::lock_guard<std::mutex> lock(arena.mutex);
   const auto entry = Before(arena.live, offset);
   if (entry == arena.live.end()) return nullptr;
-  return offset + bytes <= entry->first + entry->second ? arena.host + offset : nullptr;
+  const size_t into = offset - entry->first;
+  return into <= entry->second && bytes <= entry->second - into ? arena.host + offset : nullptr;
 }
 
 std::string Explain(const void *address, size_t bytes) {
   const int device = DeviceOf(address);
-  char text[200];
-  if (device < 0) {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, which is not device memory", bytes, address);
-    return text;
-  }
+  char at[24];
+  std::snprintf(at, sizeof at, "%p", address);
+  const std::string text = std::to_string(bytes) + " bytes at " + at + ", ";
+  if (device < 0) return text + "which is not device memory";
   auto &arena = ArenaOf(device);
   const auto offset = static_cast<size_t>(static_cast<const uint8_t *>(address) - arena.device);
   const std::lock_guard<std::mutex> lock(arena.mutex);
-  const auto within = [offset](const auto &entries, auto entry) {
-    return entry != entries.end() && offset < entry->first + Padded(entry->second);
-  };
-  const auto live = Before(arena.live, offset), freed = Before(arena.freed, offset);
-  if (within(arena.live, live)) {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into an allocation of %zu bytes on device %d", bytes,
-                  address, offset - live->first, live->second, device);
-  } else if (within(arena.freed, freed)) {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, %zu bytes into a freed allocation of %zu bytes on device %d",
-                  bytes, address, offset - freed->first, freed->second, device);
-  } else {
-    std::snprintf(text, sizeof text, "%zu bytes at %p, memory of device %d that is not allocated", bytes, address,
-                  device);
+  for (const auto *entries : {&arena.live, &arena.freed}) {
+    const auto entry = Before(*entries, offset);
+    if (entry == entries->end() || offset >= entry->first + Padded(entry->second)) continue;
+    return text + std::to_string(offset - entry->first) + " bytes into a" + (entries == &arena.live ? "n" : " freed") +
+           " allocation of " + std::to_string(entry->second) + " bytes on device " + std::to_string(device);
   }
-  return text;
+  return text + "memory of device " + std::to_string(device) + " that is not allocated";
+}
+
+void ExplainAccessFaults() {
+  static const bool once = [] {
+    struct sigaction action{};
+    action.sa_sigaction = ExplainFault;
+    action.sa_flags = SA_SIGINFO;
+    return sigaction(SIGSEGV, &action, &before_segv) == 0 && sigaction(SIGBUS, &action, &before_bus) == 0;
+  }();
+  (void)once;
 }
 
 std::vector<Allocation> Allocations() {

@@ -1,14 +1,100 @@
 #include "model.h"
 
-#include <algorithm>
-#include <functional>
-
-#include "log.h"
-#include "refuse.h"
-#include "wire.h"
+#include <cstring>
+#include <map>
 
 namespace host_cann {
 namespace {
+
+// A message in protobuf's wire format, as its fields: all that a model needs, without a protobuf library.
+class Message {
+ public:
+  struct Field {
+    int number;
+    bool length_delimited;
+    uint64_t value;     // of a varint or a fixed field
+    std::string bytes;  // of a length-delimited one
+  };
+
+  explicit Message(const std::string &bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {
+    while (at_ != end_) {
+      const uint64_t key = Varint();
+      const int type = static_cast<int>(key & 7);
+      Field field{static_cast<int>(key >> 3), type == 2, 0, {}};
+      if (type == 0) {
+        field.value = Varint();
+      } else if (type == 1 || type == 5) {
+        const std::string fixed = Take(type == 1 ? 8 : 4);
+        std::memcpy(&field.value, fixed.data(), fixed.size());
+      } else if (type == 2) {
+        field.bytes = Take(Varint());
+      } else {
+        throw Broken();
+      }
+      fields_.push_back(std::move(field));
+    }
+  }
+
+  const std::vector<Field> &fields() const { return fields_; }
+
+  // Of the last field with the number; without one, nothing.
+  int64_t Integer(int number) const { return static_cast<int64_t>(Find(number).value); }
+  const std::string &Bytes(int number) const { return Find(number).bytes; }
+
+  // Of all fields with the number; repeated integers may be packed into one.
+  std::vector<std::string> All(int number) const {
+    std::vector<std::string> all;
+    for (const auto &field : fields_) {
+      if (field.number == number) all.push_back(field.bytes);
+    }
+    return all;
+  }
+  std::vector<int64_t> Integers(int number) const {
+    std::vector<int64_t> all;
+    for (const auto &field : fields_) {
+      if (field.number == number) Append(field, &all);
+    }
+    return all;
+  }
+
+ private:
+  static Refusal Broken() { return {kInvalidParam, "not a serialised model"}; }
+
+  static void Append(const Field &field, std::vector<int64_t> *integers) {
+    if (!field.length_delimited) return integers->push_back(static_cast<int64_t>(field.value));
+    Message packed;
+    packed.at_ = field.bytes.data();
+    packed.end_ = packed.at_ + field.bytes.size();
+    while (packed.at_ != packed.end_) integers->push_back(static_cast<int64_t>(packed.Varint()));
+  }
+
+  Message() = default;
+
+  const Field &Find(int number) const {
+    static const Field none{};
+    for (size_t i = fields_.size(); i-- > 0;) {
+      if (fields_[i].number == number) return fields_[i];
+    }
+    return none;
+  }
+  uint64_t Varint() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 64 && at_ != end_; shift += 7) {
+      const auto byte = static_cast<unsigned char>(*at_++);
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+    throw Broken();
+  }
+  std::string Take(uint64_t size) {
+    if (size > static_cast<uint64_t>(end_ - at_)) throw Broken();
+    at_ += size;
+    return {at_ - size, size};
+  }
+
+  const char *at_ = nullptr, *end_ = nullptr;
+  std::vector<Field> fields_;
+};
 
 // The model file counts dtypes differently from the rest of CANN.
 DType FromProto(int64_t dtype) {
@@ -18,63 +104,49 @@ DType FromProto(int64_t dtype) {
   return dtype >= 0 && dtype <= 12 ? kDTypes[dtype] : static_cast<DType>(dtype);
 }
 
-std::vector<int64_t> ParseShape(const std::string &bytes) {
-  std::vector<int64_t> sizes;
-  for (Wire shape(bytes); shape.Next();) shape.Each([&](const Wire &dim) { sizes.push_back(dim.integer()); });
-  return sizes;
+// Of a TensorDescriptor: name, dtype, shape.
+View ParseDescription(const Message &description) {
+  return Contiguous(nullptr, FromProto(description.Integer(2)), Message(description.Bytes(3)).Integers(1));
 }
 
-View ParseDescription(const std::string &bytes, std::string *name) {
-  DType dtype = DType::kFloat;
-  std::vector<int64_t> sizes;
-  for (Wire desc(bytes); desc.Next();) {
-    if (desc.field == 1) *name = desc.bytes;
-    if (desc.field == 2) dtype = FromProto(desc.integer());
-    if (desc.field == 3) sizes = ParseShape(desc.bytes);
-  }
-  return Contiguous(nullptr, dtype, sizes);
+Constant ParseConstant(const Message &tensor) {
+  Constant constant{std::make_shared<std::string>(tensor.Bytes(2)), ParseDescription(Message(tensor.Bytes(1)))};
+  if (constant.bytes->size() < constant.view.bytes())
+    Invalid("not a graph: a constant of " + Described(constant.view) + " has " +
+                std::to_string(constant.bytes->size()) + " bytes",
+            kInvalidParam);
+  constant.view.data = reinterpret_cast<uint8_t *>(constant.bytes->data());
+  return constant;
 }
 
-void ParseTensor(const std::string &bytes, Attribute *attribute) {
-  std::string name;
-  attribute->data = std::make_shared<std::string>();
-  for (Wire tensor(bytes); tensor.Next();) {
-    if (tensor.field == 1) attribute->view = ParseDescription(tensor.bytes, &name);
-    if (tensor.field == 2) *attribute->data = tensor.bytes;
-  }
-  attribute->view.data = reinterpret_cast<uint8_t *>(attribute->data->data());
-  attribute->json = Json(std::string("a tensor"));
-}
-
-void ParseList(const std::string &bytes, Attribute *attribute) {
-  std::string json;
-  const auto add = [&](const std::string &element) { json += (json.empty() ? "" : ", ") + element; };
-  for (Wire list(bytes); list.Next();) {
-    if (list.field == 2) add(Json(list.bytes));
-    if (list.field != 3 && list.field != 5 && list.field != 12) continue;
-    list.Each([&](const Wire &element) {
-      attribute->integers.push_back(element.integer());
-      add(Json(element.integer()));
-    });
-  }
-  attribute->json = "[" + json + "]";
-}
-
-Attribute ParseAttribute(const std::string &bytes) {
-  Attribute attribute;
-  for (Wire value(bytes); value.Next();) {
-    switch (value.field) {
-      case 1: ParseList(value.bytes, &attribute); break;
-      case 2: attribute.json = Json(attribute.text = value.bytes); break;
+// An AttrDef is a union: one field says what it is.
+Attribute ParseAttribute(const Message &definition) {
+  constexpr int kIntegers = 3, kBools = 5, kDTypes = 12;
+  for (const auto &field : definition.fields()) {
+    switch (field.number) {
+      case 1: {
+        const Message list(field.bytes);
+        auto values = list.Integers(kIntegers);
+        for (const int kind : {kBools, kDTypes}) {
+          const auto more = list.Integers(kind);
+          values.insert(values.end(), more.begin(), more.end());
+        }
+        return values;
+      }
+      case 2: return field.bytes;
       case 3:
-      case 15: attribute.json = Json(attribute.integer = value.integer()); break;
-      case 4: attribute.json = Json(static_cast<double>(attribute.real = value.real())); break;
-      case 5: attribute.json = Json((attribute.integer = value.integer()) != 0); break;
-      case 12: ParseTensor(value.bytes, &attribute); break;
+      case 15: return static_cast<int64_t>(field.value);
+      case 4: {
+        float real;
+        std::memcpy(&real, &field.value, sizeof real);
+        return static_cast<double>(real);
+      }
+      case 5: return field.value != 0;
+      case 12: return ParseConstant(Message(field.bytes));
       default: break;
     }
   }
-  return attribute;
+  return int64_t{0};
 }
 
 struct RawNode {
@@ -82,131 +154,90 @@ struct RawNode {
   std::vector<std::string> sources;  // "name:index"; empty for an input that is not fed
 };
 
-RawNode ParseNode(const std::string &bytes) {
-  RawNode raw;
-  std::vector<std::string> input_names;
-  for (Wire op(bytes); op.Next();) {
-    std::string name;
-    switch (op.field) {
-      case 1: raw.node.name = op.bytes; break;
-      case 2: raw.node.type = op.bytes; break;
-      case 5: raw.sources.push_back(op.bytes); break;
-      case 10: {
-        Attribute value;
-        for (Wire entry(op.bytes); entry.Next();) {
-          if (entry.field == 1) name = entry.bytes;
-          if (entry.field == 2) value = ParseAttribute(entry.bytes);
-        }
-        raw.node.attributes[name] = value;
-        break;
-      }
-      case 33:
-        ParseDescription(op.bytes, &name);
-        input_names.push_back(name);
-        break;
-      case 34: {
-        const View view = ParseDescription(op.bytes, &name);
-        if (raw.node.output_names.empty()) raw.node.described = view;
-        raw.node.output_names.push_back(name);
-        break;
-      }
-      default: break;
-    }
+// A control edge ("name:-1") has a source and no description: it orders, and carries nothing.
+RawNode ParseNode(const Message &op) {
+  RawNode raw{{op.Bytes(1), op.Bytes(2), {}, {}, {}, {}}, op.All(5)};
+  auto &node = raw.node;
+  for (const auto &bytes : op.All(10)) {
+    const Message entry(bytes);
+    if (entry.Bytes(1)[0] != '_') node.attributes.emplace_back(entry.Bytes(1), ParseAttribute(Message(entry.Bytes(2))));
   }
-  // A control edge ("name:-1") has no description: it orders, and carries nothing.
-  raw.node.inputs.resize(input_names.size());
-  for (size_t i = 0; i < input_names.size(); ++i) raw.node.inputs[i].name = input_names[i];
+  for (const auto &description : op.All(33)) node.inputs.push_back({Message(description).Bytes(1)});
+  const auto outputs = op.All(34);
+  for (const auto &description : outputs) node.output_names.push_back(Message(description).Bytes(1));
+  if (!outputs.empty()) node.described = ParseDescription(Message(outputs[0]));
   return raw;
 }
 
-// Depth first from each node in turn: producers get their places before their consumers.
-class Sorter {
- public:
-  explicit Sorter(std::vector<RawNode> raw) : raw_(std::move(raw)), places_(raw_.size(), kNew) {
-    for (size_t i = 0; i < raw_.size(); ++i) by_name_[raw_[i].node.name] = i;
+[[noreturn]] void Broken(const Node &node, const std::string &why) {
+  Invalid("not a graph: node " + node.name + " " + why, kInvalidParam);
+}
+
+constexpr int kWaiting = -1;  // a node that has no place yet
+
+// Tells the inputs of a node where their producers are; false when one of these is waiting.
+bool Connect(RawNode *raw, const std::map<std::string, int> &places) {
+  auto &node = raw->node;
+  size_t input = 0;
+  for (const auto &source : raw->sources) {
+    const size_t colon = source.rfind(':');
+    const int output = colon == std::string::npos ? 0 : std::atoi(source.c_str() + colon + 1);
+    const auto producer = places.find(source.substr(0, colon));
+    if (!source.empty() && producer == places.end()) Broken(node, "reads from " + source + ", which does not exist");
+    if (!source.empty() && producer->second == kWaiting) return false;
+    if (output < 0) continue;
+    if (input == node.inputs.size()) Broken(node, "has an input without a name");
+    node.inputs[input].node = source.empty() ? kWaiting : producer->second;
+    node.inputs[input++].output = output;
   }
+  return true;
+}
 
-  bool Sort(Model *model) {
-    for (size_t i = 0; i < raw_.size(); ++i) {
-      if (!Place(i, model)) return false;
-    }
-    return true;
-  }
-
- private:
-  static constexpr int kNew = -1, kOpen = -2;
-
-  bool Place(size_t i, Model *model) {
-    if (places_[i] >= 0) return true;
-    auto &raw = raw_[i];
-    if (places_[i] == kOpen) return Broken("node " + raw.node.name + " feeds itself");
-    places_[i] = kOpen;
-    size_t input = 0;
-    for (const auto &source : raw.sources) {
-      const size_t colon = source.rfind(':');
-      const bool control = !source.empty() && source.compare(colon + 1, std::string::npos, "-1") == 0;
-      if (!control && input == raw.node.inputs.size())
-        return Broken("node " + raw.node.name + " has an input without a name");
-      if (!source.empty()) {
-        const auto producer = by_name_.find(source.substr(0, colon));
-        if (producer == by_name_.end())
-          return Broken("node " + raw.node.name + " reads from " + source + ", which does not exist");
-        if (!Place(producer->second, model)) return false;
-        if (!control) {
-          raw.node.inputs[input].node = places_[producer->second];
-          raw.node.inputs[input].output = std::stoi(source.substr(colon + 1));
-        }
+// Producers before their consumers, otherwise in the order of the file.
+Model Sorted(std::vector<RawNode> raw) {
+  Model model;
+  std::map<std::string, int> places;
+  for (const auto &each : raw) places[each.node.name] = kWaiting;
+  while (!raw.empty()) {
+    std::vector<RawNode> waiting;
+    for (auto &each : raw) {
+      if (Connect(&each, places)) {
+        places[each.node.name] = static_cast<int>(model.nodes.size());
+        model.nodes.push_back(std::move(each.node));
+      } else {
+        waiting.push_back(std::move(each));
       }
-      if (!control) ++input;
     }
-    places_[i] = static_cast<int>(model->nodes.size());
-    model->nodes.push_back(std::move(raw.node));
-    return true;
+    if (waiting.size() == raw.size()) Broken(waiting[0].node, "feeds itself");
+    raw = std::move(waiting);
   }
-
-  static bool Broken(const std::string &why) { return Fail(kInvalidParam, "not a graph: " + why), false; }
-
-  std::vector<RawNode> raw_;
-  std::vector<int> places_;
-  std::map<std::string, size_t> by_name_;
-};
+  return model;
+}
 
 }  // namespace
 
-int64_t Node::Integer(const char *attribute, int64_t otherwise) const {
-  const auto found = attributes.find(attribute);
-  return found == attributes.end() ? otherwise : found->second.integer;
+const Attribute *Node::Find(const std::string &attribute) const {
+  for (const auto &[name, value] : attributes) {
+    if (name == attribute) return &value;
+  }
+  return nullptr;
 }
 
-float Node::Real(const char *attribute, float otherwise) const {
-  const auto found = attributes.find(attribute);
-  return found == attributes.end() ? otherwise : found->second.real;
+size_t Node::index() const {
+  const auto *found = Find("index");
+  const auto *index = found == nullptr ? nullptr : std::get_if<int64_t>(found);
+  return index == nullptr ? 0 : static_cast<size_t>(*index);
 }
 
-std::vector<int64_t> Node::Integers(const char *attribute) const {
-  const auto found = attributes.find(attribute);
-  return found == attributes.end() ? std::vector<int64_t>{} : found->second.integers;
-}
-
-std::shared_ptr<Model> ParseModel(const void *bytes, size_t size) {
+std::shared_ptr<const Model> ParseModel(const std::string &bytes) {
+  const auto graphs = Message(bytes).All(7);
+  if (graphs.size() > 1) throw NotImplemented("graphs inside a graph");
   std::vector<RawNode> raw;
-  Wire model(static_cast<const char *>(bytes), size);
-  while (model.Next()) {
-    if (model.field != 7) continue;
-    if (!raw.empty()) {
-      Fail(kNotSupported, "the host stand-in for CANN does not implement graphs inside a graph");
-      return nullptr;
-    }
-    for (Wire graph(model.bytes); graph.Next();) {
-      if (graph.field == 6) raw.push_back(ParseNode(graph.bytes));
-    }
+  for (const auto &graph : graphs) {
+    for (const auto &op : Message(graph).All(6)) raw.push_back(ParseNode(Message(op)));
   }
-  auto sorted = std::make_shared<Model>();
-  if (model.broken() || raw.empty()) {
-    Fail(kInvalidParam, "not a serialised model");
-    return nullptr;
-  }
-  return Sorter(std::move(raw)).Sort(sorted.get()) ? sorted : nullptr;
+  if (raw.empty()) Invalid("not a serialised model", kInvalidParam);
+  return std::make_shared<const Model>(Sorted(std::move(raw)));
 }
 
 }  // namespace host_cann

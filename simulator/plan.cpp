@@ -1,32 +1,45 @@
 #include "plan.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
+#include "elementwise.h"
 #include "node_types.h"
-#include "ops.h"
-#include "refuse.h"
 
 namespace host_cann {
 namespace {
 
-struct Value {
-  View view;
-  bool on_host = true;
-  bool known = false;  // computed already; such a value is on the host
-};
-
 class Planner {
  public:
-  Planner(const Model &model, const std::vector<Feed> &feeds, const Place &place, Plan *plan)
-      : model_(model), feeds_(feeds), place_(place), plan_(plan), values_(model.nodes.size()) {}
+  Planner(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Places &place)
+      : model_(*model), feeds_(feeds), place_(place), values_(model->nodes.size()) {
+    plan_.kept.push_back(model);
+  }
 
-  int Run() {
-    FindResults();
-    for (size_t i = 0; i < model_.nodes.size(); ++i) {
-      if (const int status = Visit(i)) return status;
+  Plan Make() {
+    for (const auto &node : model_.nodes) {
+      if (node.type != "NetOutput") continue;
+      for (const auto &input : node.inputs) {
+        if (input.node >= 0) results_.push_back({input.node, input.output, false});
+      }
     }
-    return Finish();
+    for (size_t i = 0; i < model_.nodes.size(); ++i) {
+      const auto &node = model_.nodes[i];
+      if (node.type == "Data") {
+        values_[i] = {Feed(node)};
+      } else if (node.type == "Const") {
+        values_[i] = {{"", std::get<Constant>(*node.Find("value")).view, true, true}};
+      } else if (node.type != "NetOutput") {
+        try {
+          Operation(node, i);
+        } catch (...) {
+          RefuseNode(node);
+        }
+      }
+    }
+    Finish();
+    return std::move(plan_);
   }
 
  private:
@@ -35,169 +48,123 @@ class Planner {
     bool placed;  // the node itself writes it
   };
 
-  void FindResults() {
-    for (const auto &node : model_.nodes) {
-      if (node.type != "NetOutput") continue;
-      for (const auto &input : node.inputs) {
-        if (input.node >= 0) results_.push_back({input.node, input.output, false});
-      }
-    }
-    plan_->outputs.resize(results_.size());
-  }
-
-  int Visit(size_t i) {
-    const auto &node = model_.nodes[i];
-    if (node.type == "Data") return Feed(node, i);
-    if (node.type == "NetOutput") return 0;
-    if (node.type == "Const") {
-      values_[i] = {{node.attributes.at("value").view, true, true}};
-      return 0;
-    }
-    return Operation(node, i);
-  }
-
-  int Feed(const Node &node, size_t i) {
-    const auto index = static_cast<size_t>(node.Integer("index"));
-    if (index >= feeds_.size())
-      return Fail(kInvalidParam, "the graph has an input " + std::to_string(index) + " that is not fed");
-    auto feed = feeds_[index];
-    // torchair describes a number as [] and feeds it as [1].
-    if (node.described.sizes.empty() && feed.view.count() == 1)
-      feed.view = Contiguous(feed.view.data, feed.view.dtype, {});
+  Operand Feed(const Node &node) {
+    const auto name = "input " + std::to_string(node.index()) + " of the graph";
+    if (node.index() >= feeds_.size()) Invalid(name + " is not fed", kInvalidParam);
+    Operand feed = feeds_[node.index()];
+    auto &view = feed.view;
     const auto &expected = node.described.sizes;
-    bool fits = feed.view.dtype == node.described.dtype && feed.view.sizes.size() == expected.size();
-    for (size_t d = 0; fits && d < expected.size(); ++d) fits = expected[d] < 0 || expected[d] == feed.view.sizes[d];
-    if (!fits) {
-      return Fail(kInvalidParam, "input " + std::to_string(index) + " of the graph is " + Described(feed.view) +
-                                     ", it was compiled for " + Described(node.described));
+    // torchair describes a number as [] and feeds it as [1].
+    if (expected.empty() && view.count() == 1) view = Contiguous(view.data, view.dtype, {});
+    const auto fits = [](int64_t wanted, int64_t size) { return wanted < 0 || wanted == size; };
+    if (view.dtype != node.described.dtype ||
+        !std::equal(expected.begin(), expected.end(), view.sizes.begin(), view.sizes.end(), fits)) {
+      Invalid(name + " is " + Described(view) + ", it was compiled for " + Described(node.described), kInvalidParam);
     }
-    Value value{feed.view, feed.on_host, false};
-    if (feed.on_host && feed.view.data != nullptr) {  // the caller may change it as soon as the launch returns
-      value.view.data = Buffer(feed.view);
-      value.known = true;
-      std::memcpy(value.view.data, feed.view.data,
-                  static_cast<size_t>(feed.view.count() * ElementSize(feed.view.dtype)));
+    if (feed.on_host && view.data != nullptr) {  // the caller may change it as soon as the launch returns
+      const auto *given = view.data;
+      view.data = Buffer(view);
+      feed.known = true;
+      std::memcpy(view.data, given, view.bytes());
     }
-    values_[i] = {value};
-    return 0;
+    return feed;
   }
 
-  int Operation(const Node &node, size_t i) {
-    NodeCall call(node);
-    bool known = true;
+  const Operand &ValueOf(int node, int output) const {
+    const auto &values = values_.at(static_cast<size_t>(node));
+    if (static_cast<size_t>(output) >= values.size())
+      Invalid("the node " + model_.nodes[static_cast<size_t>(node)].name + " has no output " + std::to_string(output),
+              kInvalidParam);
+    return values[static_cast<size_t>(output)];
+  }
+
+  void Operation(const Node &node, size_t i) {
+    Call call("graph node", node.type);
+    call.attributes = node.attributes;
+    const auto *type = FindNodeType(node.type);
     for (const auto &input : node.inputs) {
-      if (input.node < 0) {
-        call.inputs.emplace_back();
-        call.known.push_back(true);
-        continue;
-      }
-      const auto &value = values_[static_cast<size_t>(input.node)].at(static_cast<size_t>(input.output));
-      call.inputs.emplace_back(value.view);
-      call.known.push_back(value.known);
-      known = known && value.known;
+      call.inputs.push_back(input.node < 0 ? Operand{} : ValueOf(input.node, input.output));
+      call.inputs.back().name = input.name;
     }
-    if (const int status = FindNodeType(node.type)->describe(call)) return status;
-    known = known || call.sizes_suffice;
-    for (size_t output = 0; output < call.outputs.size(); ++output) {
-      Value value{call.outputs[output], true, known};
-      if (!Locate(static_cast<int>(i), static_cast<int>(output), &value))
-        return Fail(kOutOfMemory, "no memory for " + node.name);
-      values_[i].push_back(value);
+    type->describe(call);
+    const bool known = std::all_of(call.inputs.begin(), call.inputs.end(), [](const Operand &input) {
+      return input.known || !input.read || !input.view.given();
+    });
+    for (const auto &[dtype, sizes, exact] : call.results) {
+      const auto &name = node.output_names.at(call.outputs.size());
+      call.outputs.push_back({name, Contiguous(nullptr, dtype, sizes), true, known});
+      Locate(static_cast<int>(i), static_cast<int>(call.outputs.size()) - 1, &call.outputs.back());
     }
-    return known ? RunNow(call, i) : RunLater(call, i);
+    values_[i] = call.outputs;
+    if (known) {
+      RunNow(call);
+    } else if (place_ != nullptr) {
+      plan_.calls.push_back(std::move(call));
+    }
+  }
+
+  static void RunNow(const Call &call) {
+    Views inputs, outputs;
+    for (const auto &input : call.inputs) inputs.push_back(input.view);
+    for (const auto &output : call.outputs) outputs.push_back(output.view);
+    call.work(inputs, outputs);
   }
 
   // A result of the graph is written where the caller wants it, everything else to the host's memory.
-  bool Locate(int node, int output, Value *value) {
-    if (place_ == nullptr && !value->known) return true;
+  void Locate(int node, int output, Operand *value) {
+    if (place_ == nullptr && !value->known) return;
     for (size_t i = 0; i < results_.size() && !value->known; ++i) {
       auto &result = results_[i];
       if (result.node != node || result.output != output || result.placed) continue;
-      value->view.data = place_(i, value->view);
-      value->on_host = false;
+      *value = {value->name, Placed(i, value->view)};
       result.placed = true;
-      return value->view.data != nullptr || value->view.count() == 0;
+      return;
     }
     value->view.data = Buffer(value->view);
-    return value->view.data != nullptr;
+  }
+
+  View Placed(size_t result, View view) {
+    view.data = place_(result, view);
+    if (view.data == nullptr && view.count() > 0)
+      Invalid("there is no memory for result " + std::to_string(result), kOutOfMemory);
+    return view;
   }
 
   uint8_t *Buffer(const View &view) {
-    const auto bytes = static_cast<size_t>(view.count() * ElementSize(view.dtype));
-    std::shared_ptr<void> memory(std::malloc(bytes > 0 ? bytes : 1), std::free);
-    plan_->kept.push_back(memory);
+    std::shared_ptr<void> memory(std::malloc(std::max<size_t>(view.bytes(), 1)), std::free);
+    if (memory == nullptr) Invalid("the host has no " + std::to_string(view.bytes()) + " bytes", kOutOfMemory);
+    plan_.kept.push_back(memory);
     return static_cast<uint8_t *>(memory.get());
   }
 
-  int RunNow(const NodeCall &call, size_t i) {
-    Views outputs;
-    for (const auto &value : values_[i]) outputs.emplace_back(value.view);
-    return call.run(call.inputs, outputs);
-  }
-
-  int RunLater(const NodeCall &described, size_t i) {
-    if (place_ == nullptr) return 0;
-    const auto &node = described.node;
-    Call call(node.type, "graph node");
-    for (const auto &input : node.inputs) {
-      if (input.node < 0) {
-        call.In({input.name, {}, false});
-      } else {
-        const auto &value = values_[static_cast<size_t>(input.node)][static_cast<size_t>(input.output)];
-        call.In({input.name, value.view, value.on_host});
-      }
-    }
-    for (size_t output = 0; output < values_[i].size(); ++output) {
-      call.Out({node.output_names[output], values_[i][output].view, values_[i][output].on_host});
-    }
-    for (const auto &[name, value] : node.attributes) {
-      if (name[0] != '_') call.AttributeJson(name, value.json);
-    }
-    call.run = described.run;
-    plan_->calls.push_back(std::move(call));
-    return 0;
-  }
-
   // What no node writes to its place is copied there: constants, inputs, and a result that is asked for twice.
-  int Finish() {
+  void Finish() {
     for (size_t i = 0; i < results_.size(); ++i) {
-      const auto &value = values_[static_cast<size_t>(results_[i].node)].at(static_cast<size_t>(results_[i].output));
-      plan_->outputs[i] = Contiguous(nullptr, value.view.dtype, value.view.sizes);
+      auto value = ValueOf(results_[i].node, results_[i].output);
+      const View result = Contiguous(nullptr, value.view.dtype, value.view.sizes);
+      plan_.outputs.push_back(result);
       if (place_ == nullptr || results_[i].placed) continue;
-      Value result{plan_->outputs[i], false, false};
-      result.view.data = place_(i, result.view);
-      if (result.view.data == nullptr && result.view.count() > 0)
-        return Fail(kOutOfMemory, "no memory for a result of the graph");
-      Call call("NetOutput", "graph node");
-      call.In({"input" + std::to_string(i), value.view, value.on_host});
-      call.Out({"output" + std::to_string(i), result.view, false});
-      call.run = [](const Views &in, const Views &out) { return Copy(*in[0], *out[0]), 0; };
-      plan_->calls.push_back(std::move(call));
+      Call call("graph node", "NetOutput");
+      value.name = "input" + std::to_string(i);
+      call.inputs = {std::move(value)};
+      call.outputs = {{"output" + std::to_string(i), Placed(i, result)}};
+      call.work = [](const Views &in, Views &out) { Copy(in[0], out[0]); };
+      plan_.calls.push_back(std::move(call));
     }
-    return 0;
   }
 
   const Model &model_;
-  const std::vector<host_cann::Feed> &feeds_;
-  const Place &place_;
-  Plan *plan_;
-  std::vector<std::vector<Value>> values_;
+  const std::vector<Operand> &feeds_;
+  const Places &place_;
+  Plan plan_;
+  std::vector<std::vector<Operand>> values_;  // of each node's outputs
   std::vector<Result> results_;
 };
 
 }  // namespace
 
-int Plan::Execute(int device, uint64_t stream) const {
-  for (const auto &call : calls) {
-    if (const int status = call.Execute(device, stream)) return status;
-  }
-  return 0;
-}
-
-int MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Feed> &feeds, const Place &place,
-             Plan *plan) {
-  plan->kept.push_back(std::const_pointer_cast<Model>(model));
-  return Planner(*model, feeds, place, plan).Run();
+Plan MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Places &place) {
+  return Planner(model, feeds, place).Make();
 }
 
 }  // namespace host_cann

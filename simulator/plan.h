@@ -11,24 +11,17 @@
 
 namespace host_cann {
 
-// A graph's input in one run. Without a run (while a graph is compiled) the address is null.
-struct Feed {
-  View view;
-  bool on_host = false;  // then its value may decide sizes
-};
-
 struct Plan {
   std::vector<View> outputs;  // dtypes and sizes of the graph's results
   std::vector<Call> calls;
-  std::vector<std::shared_ptr<void>> kept;  // constants and intermediate results, as long as the calls may run
-
-  int Execute(int device, uint64_t stream) const;
+  std::vector<std::shared_ptr<const void>> kept;  // constants and intermediate results, as long as the calls may run
 };
 
 // The device address for a result of the graph; null when there is none to be had.
-using Place = std::function<uint8_t *(size_t output, const View &view)>;
+using Places = std::function<uint8_t *(size_t output, const View &view)>;
 
-// 0, an error, or kNeedsValue. Without `place` only the outputs' dtypes and sizes are found.
-int MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Feed> &feeds, const Place &place, Plan *plan);
+// Refuses with kNeedsValue what only a run can know. The feeds are the graph's inputs; without `place` only the
+// outputs' dtypes and sizes are found, and the feeds need no data.
+Plan MakePlan(const std::shared_ptr<const Model> &model, const std::vector<Operand> &feeds, const Places &place);
 
 }  // namespace host_cann

@@ -4,65 +4,69 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "elementwise.h"
 
 namespace host_cann {
 
-struct Sum {
-  static constexpr double kStart = 0;
-  static double of(double a, double b) { return a + b; }
-};
-struct Prod {
-  static constexpr double kStart = 1;
-  static double of(double a, double b) { return a * b; }
-};
-struct All {
-  static constexpr double kStart = 1;
-  static double of(double a, double b) { return a != 0 && b != 0 ? 1 : 0; }
-};
-struct Any {
-  static constexpr double kStart = 0;
-  static double of(double a, double b) { return a != 0 || b != 0 ? 1 : 0; }
-};
-struct Max {
-  static constexpr double kStart = -std::numeric_limits<double>::infinity();
-  static double of(double a, double b) { return a != a || a > b ? a : b; }
-};
-struct Min {
-  static constexpr double kStart = std::numeric_limits<double>::infinity();
-  static double of(double a, double b) { return a != a || a < b ? a : b; }
-};
+template <class T>
+constexpr T kLargest =
+    std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity() : std::numeric_limits<T>::max();
 
-// x's dimensions as y counts them: which of them disappear, negative numbers from the end. False: no such dimension.
-bool ReducedDimensions(size_t rank, const std::vector<int64_t> &axes, std::vector<bool> *reduced);
+// A function of two numbers of type T, and the number that it starts with.
+#define REDUCTION(name, start, expression) \
+  struct name {                            \
+    template <class T>                     \
+    static constexpr T kStart = start;     \
+    template <class T>                     \
+    static T of(T a, T b) {                \
+      return expression;                   \
+    }                                      \
+  };
+REDUCTION(Sum, 0, a + b)
+REDUCTION(Mean, 0, a + b)
+REDUCTION(Prod, 1, a *b)
+REDUCTION(All, 1, a != 0 && b != 0 ? 1 : 0)
+REDUCTION(Any, 0, a != 0 || b != 0 ? 1 : 0)
+REDUCTION(Max, -kLargest<T>, a != a || a > b ? a : b)
+REDUCTION(Min, kLargest<T>, a != a || a < b ? a : b)
+#undef REDUCTION
+
+// A dimension of `rank`, counted from the end if it is negative, or a Refusal. A number has one dimension, of one
+// element.
+int64_t Dimension(int64_t dim, size_t rank);
+
+// Which dimensions disappear: those that `axes` names, all if it names none.
+std::vector<bool> ReducedDimensions(size_t rank, const std::vector<int64_t> &axes);
 std::vector<int64_t> ReducedSizes(const std::vector<int64_t> &sizes, const std::vector<bool> &reduced, bool keep);
 
-// In double, rounded once: what a device's own order of additions gives differs in the last bits.
+// Exact between integers, otherwise in double and rounded once: what a device's own order of additions gives differs in
+// the last bits.
 template <class Function>
 void Reduce(const View &x, const std::vector<bool> &reduced, const View &y) {
-  auto values = Values<double>(x, x.sizes);
-  std::vector<double> results(static_cast<size_t>(y.count()), Function::kStart);
-  std::vector<int64_t> steps(x.sizes.size(), 0), index(x.sizes.size(), 0);
-  int64_t step = 1;
-  for (size_t d = steps.size(); d-- > 0;) {
-    if (reduced[d]) continue;
-    steps[d] = step;
-    step *= x.sizes[d];
-  }
-  int64_t at = 0;
-  for (const double value : values) {
-    auto &result = results[static_cast<size_t>(at)];
-    result = Function::of(result, value);
-    for (size_t d = index.size(); d-- > 0;) {
-      at += steps[d];
-      if (++index[d] < x.sizes[d]) break;
-      at -= steps[d] * x.sizes[d];
-      index[d] = 0;
+  View rows{x.data, x.dtype, {}, {}};  // the elements of a result one behind the other
+  for (const bool last : {false, true}) {
+    for (size_t d = 0; d < x.sizes.size(); ++d) {
+      if (reduced[d] != last) continue;
+      rows.sizes.push_back(x.sizes[d]);
+      rows.strides.push_back(x.strides[d]);
     }
   }
-  Copy(Over(&results, y.sizes), y);
+  const bool mean = std::is_same_v<Function, Mean>;
+  const bool exact = !mean && ArithmeticOf(ArithmeticOf(x.dtype), y) == Arithmetic::kInteger;
+  WithArithmetic(exact ? Arithmetic::kInteger : Arithmetic::kDouble, [&](auto zero) {
+    using T = decltype(zero);
+    const auto values = Values<T>(rows);
+    std::vector<T> results(static_cast<size_t>(y.count()), Function::template kStart<T>);
+    const size_t length = results.empty() ? 0 : values.size() / results.size();
+    for (size_t i = 0; i < values.size(); ++i) results[i / length] = Function::of(results[i / length], values[i]);
+    if (mean) {
+      for (auto &result : results) result = static_cast<T>(static_cast<double>(result) / static_cast<double>(length));
+    }
+    Copy(Over(results, y.sizes), y);
+  });
 }
 
 }  // namespace host_cann

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "export.h"
+#include "entry_point.h"
 
 EXPORT int vsnprintf_s(char *to, size_t size, size_t count, const char *format, va_list arguments) {
   if (to == nullptr || format == nullptr || size == 0) return -1;

@@ -7,15 +7,18 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <thread>
+
+#include "entry_point.h"
 
 namespace host_cann {
 
-// A task returns 0 or an error code of the runtime; a failure is kept and reported by the next synchronisation.
-using Task = std::function<int()>;
-
+class Stream;
 class Capture;
+
+// Work on a stream; what it refuses is kept and reported by the next synchronisation.
+using Task = std::function<void(const Stream &)>;
 
 class Stream {
  public:
@@ -23,11 +26,12 @@ class Stream {
   ~Stream();  // runs what is queued, then ends the worker
   Stream(const Stream &) = delete;
 
-  void Enqueue(Task task);                   // or, while the stream is being captured, keep it
-  int Synchronize(int64_t timeout_ms = -1);  // the first failure since the last call, or 0
+  void Enqueue(Task task);                    // or, while the stream is being captured, keep it
+  void Synchronize(int64_t timeout_ms = -1);  // refuses with the first failure since the last call
   bool Idle();
-  void StartCapture(std::shared_ptr<Capture> capture);  // null ends it
-  std::shared_ptr<Capture> capture();
+  void StartCapture(std::shared_ptr<Capture> capture) { std::atomic_store(&capture_, std::move(capture)); }
+  void EndCapture() { StartCapture(nullptr); }
+  std::shared_ptr<Capture> capture() const { return std::atomic_load(&capture_); }
   int device() const { return device_; }
   uint64_t id() const { return id_; }
 
@@ -39,16 +43,16 @@ class Stream {
   std::mutex mutex_;
   std::condition_variable wake_, idle_;
   std::deque<Task> queue_;
-  size_t pending_ = 0;  // queued and running: a popped task is not yet done
-  int failure_ = 0;
-  std::string reason_;  // of the failure; the synchronisation that reports it may be far away
+  size_t pending_ = 0;              // queued and running: a popped task is not yet done
+  std::optional<Refusal> failure_;  // with its reason: the synchronisation that reports it may be far away
   bool stop_ = false;
   std::shared_ptr<Capture> capture_;
   std::thread worker_;
 };
 
-// The stream behind a handle; a null handle is the default stream of the calling thread's device.
-// Null when the handle is not a live stream.
-Stream *FindStream(void *handle);
+// The stream behind a handle, or a Refusal. A null handle is the default stream of the calling thread's device.
+std::shared_ptr<Stream> StreamOf(void *handle);
+void SynchronizeAll(int device, int64_t timeout_ms = -1);  // refuses with the first failure among the streams
+void Enqueue(void *stream, Task task);
 
 }  // namespace host_cann

@@ -10,6 +10,7 @@ namespace host_cann {
 
 // CANN's own codes: aclDataType and ge::DataType agree on them.
 enum class DType : int32_t {
+  kUndefined = -1,
   kFloat = 0,
   kHalf = 1,
   kInt8 = 2,
@@ -30,11 +31,13 @@ int64_t Count(const std::vector<int64_t> &sizes);
 std::vector<int64_t> ContiguousStrides(const std::vector<int64_t> &sizes);
 
 struct View {
-  uint8_t *data = nullptr;  // the first element, readable by the host
-  DType dtype = DType::kFloat;
+  uint8_t *data = nullptr;              // the first element, readable by the host
+  DType dtype = DType::kUndefined;      // of an optional tensor that was not given
   std::vector<int64_t> sizes, strides;  // in elements
 
+  bool given() const { return dtype != DType::kUndefined; }
   int64_t count() const { return Count(sizes); }
+  size_t bytes() const { return static_cast<size_t>(count() * ElementSize(dtype)); }
 };
 
 std::string Sizes(const std::vector<int64_t> &sizes);  // [3, 4]

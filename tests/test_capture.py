@@ -1,6 +1,7 @@
 """Captured graphs: torch.npu.graph, and the modes of torchair that use it."""
 
 import copy
+import ctypes
 import re
 
 import pytest
@@ -109,6 +110,25 @@ def test_what_cannot_be_captured_says_so_and_leaves_the_device_working(forbidden
     graph, result = capture(lambda: npu_moe_gating_top_k(x, 2)[1])
     graph.replay()
     assert result.cpu().tolist() == [[7, 6]] * 2
+
+
+@pytest.mark.stand_in
+def test_a_capture_cannot_lose_its_stream_or_its_graph():
+    acl = ctypes.CDLL("libascendcl.so")
+    acl.aclGetRecentErrMsg.restype = ctypes.c_char_p
+    torch.npu.init()
+    stream, graph, status = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_int()
+    assert acl.aclrtCreateStream(ctypes.byref(stream)) == 0
+    assert acl.aclmdlRICaptureBegin(stream, 0) == 0
+    assert acl.aclmdlRICaptureGetInfo(stream, ctypes.byref(status), ctypes.byref(graph)) == 0
+    for call, arguments in (("aclmdlRIExecuteAsync", (graph, None)), ("aclmdlRIDestroy", (graph,))):
+        assert getattr(acl, call)(*arguments) == 100000
+        assert acl.aclGetRecentErrMsg().decode() == f"{call}: the graph is still being captured"
+    assert acl.aclrtDestroyStream(stream) == 107027
+    assert acl.aclmdlRICaptureEnd(stream, ctypes.byref(graph)) == 107030
+    assert acl.aclGetRecentErrMsg().decode().endswith("aclrtDestroyStream: the stream is being captured")
+    assert acl.aclmdlRICaptureEnd(stream, ctypes.byref(graph)) == 107029
+    assert acl.aclrtDestroyStream(stream) == 0
 
 
 def test_a_fork_that_does_not_come_back_is_refused():

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import re
 import threading
 
 import pytest
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.stand_in
 
 acl = ctypes.CDLL("libascendcl.so")
 acl.aclGetRecentErrMsg.restype = ctypes.c_char_p
-HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
+HOST_TO_DEVICE, DEVICE_TO_HOST, DEVICE_TO_DEVICE = 1, 2, 3
 
 
 def said():
@@ -62,6 +63,86 @@ def test_copies_beyond_an_allocation_are_refused_with_its_size(device_memory):
     assert "the source is 500 bytes at " in said()
     assert copy(at, device_memory, 10, HOST_TO_DEVICE) != 0
     assert "where host memory is meant" in said()
+
+
+@pytest.mark.parametrize("size", [2**64 - 1, 2**64 - 4, 2**63])
+def test_sizes_that_would_wrap_around_are_refused(device_memory, size):
+    host = (ctypes.c_uint8 * 16)()
+    at, address = ctypes.addressof(host), ctypes.c_void_p()
+    assert copy(device_memory + 8, at, size, HOST_TO_DEVICE) != 0
+    assert f"{size} bytes at " in said()
+    assert copy(device_memory + 8, device_memory, size, DEVICE_TO_DEVICE) != 0
+    assert acl.aclrtMemset(ctypes.c_void_p(device_memory + 8), ctypes.c_size_t(size), 0, ctypes.c_size_t(size)) != 0
+    assert acl.aclrtMalloc(ctypes.byref(address), ctypes.c_size_t(size), 0) == 207001
+    assert acl.aclrtMallocHost(ctypes.byref(address), ctypes.c_size_t(size)) == 207001
+
+
+def test_a_kind_of_copy_that_does_not_exist_is_refused(device_memory):
+    host = (ctypes.c_uint8 * 16)()
+    assert copy(device_memory, ctypes.addressof(host), 8, 9) != 0
+    assert said() == "aclrtMemcpy: kind must be 0 to 4, got 9"
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "status"),
+    [
+        ("aclrtSynchronizeStream", 1, 107003),
+        ("aclrtDestroyStream", 1, 107003),
+        ("aclrtStreamQuery", 2, 107003),
+        ("aclrtSynchronizeEvent", 1, 107004),
+        ("aclrtDestroyEvent", 1, 107004),
+        ("aclrtRecordEvent", 2, 107004),
+        ("aclmdlRIDestroy", 1, 100000),
+    ],
+)
+def test_what_is_not_a_handle_is_refused_with_its_value(call, arguments, status):
+    torch.npu.init()
+    assert getattr(acl, call)(*[ctypes.c_void_p(0x1234)] * arguments) == status
+    assert re.fullmatch(f"{call}: .*: 0x1234", said())
+
+
+@pytest.mark.parametrize("call", ["aclrtCreateStream", "aclrtCreateEvent", "aclrtGetDevice", "aclrtGetDeviceCount"])
+def test_a_result_needs_a_place(call):
+    torch.npu.init()
+    assert getattr(acl, call)(None) == 100000
+    assert said() == f"{call}: the place for a result is a null pointer"
+
+
+def test_a_thread_without_a_device_is_refused():
+    place, statuses = ctypes.c_void_p(), []
+
+    def ask():
+        statuses.append(acl.aclrtMalloc(ctypes.byref(place), ctypes.c_size_t(8), 0))
+        statuses.append(acl.aclrtCreateStream(ctypes.byref(place)))
+        statuses.append(acl.aclrtSynchronizeStream(None))
+        statuses.append(acl.aclrtSynchronizeDevice())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert statuses == [107002] * 4
+
+
+def test_an_event_and_a_stream_may_go_while_they_are_in_use():
+    x = torch.arange(16.0).view(2, 8).npu()
+    first, second = torch.npu.Stream(), torch.npu.Stream()
+    event, stream = ctypes.c_void_p(), ctypes.c_void_p()
+    assert acl.aclrtCreateStream(ctypes.byref(stream)) == 0
+    torch.npu.synchronize()
+    with simulator.fault("aclnnMoeGatingTopK", when="hang"):
+        with torch.npu.stream(first):
+            npu_moe_gating_top_k(x, 2)
+        assert acl.aclrtCreateEvent(ctypes.byref(event)) == 0
+        assert acl.aclrtRecordEvent(event, ctypes.c_void_p(first.npu_stream)) == 0
+        assert acl.aclrtStreamWaitEvent(ctypes.c_void_p(second.npu_stream), event) == 0
+        assert acl.aclrtDestroyEvent(event) == 0
+        assert not second.query()
+    second.synchronize()
+    asking = threading.Thread(target=lambda: [acl.aclrtStreamQuery(stream, ctypes.byref(event)) for _ in range(2000)])
+    asking.start()
+    assert acl.aclrtDestroyStream(stream) == 0
+    asking.join()
+    assert acl.aclrtStreamQuery(stream, ctypes.byref(event)) == 107003
 
 
 def test_freed_memory_is_refused_with_its_size():

@@ -1,9 +1,13 @@
 """Eager operations around a gate, on npu tensors: the same as on the CPU."""
 
+import ctypes
 import re
 
 import pytest
 import torch
+from programs import start
+
+from ascend_moe_gating.plugin import aclnn
 
 generator = torch.Generator().manual_seed(0)
 X = torch.randn(4, 8, generator=generator)
@@ -109,6 +113,95 @@ def test_random_numbers_follow_their_seed_and_distribution():
     assert abs(normal.mean()) < 0.05
     assert abs(normal.std() - 1) < 0.05
     assert integers.unique().tolist() == [3, 4, 5, 6, 7, 8]
+
+
+def test_integers_are_exact():
+    large = torch.tensor([[2**60 + 1, 2**60], [-(2**60) - 1, 3]])
+    x = large.npu()
+    for exact in (
+        lambda x: x.sum(1),
+        lambda x: x.max(),
+        lambda x: x.min(1).values,
+        lambda x: x // 7,
+        lambda x: x % 7,
+        lambda x: x[x > 5],
+        lambda x: x.gather(1, (x < 5).long()),
+        lambda x: torch.where(x > 5, x, -x),
+    ):
+        assert torch.equal(exact(x).cpu(), exact(large))
+    assert not torch.equal(x[:, 0], x[:, 0] - 1)
+
+
+def test_real_functions_of_integers():
+    for function in (torch.exp, torch.sqrt, torch.sigmoid, torch.log):
+        torch.testing.assert_close(function(COUNTS.abs().npu() + 1).cpu(), function(COUNTS.abs() + 1))
+
+
+@pytest.fixture
+def add():
+    """aclnnAdd's first phase on tensors, None for a null pointer; gives the status and CANN's words."""
+    cann = aclnn._cann()
+    call = ctypes.CDLL("libopapi.so").aclnnAddGetWorkspaceSize
+    call.argtypes = [ctypes.c_void_p] * 6
+
+    def first_phase(x, other, out):
+        handles = [None if tensor is None else cann.tensor(tensor) for tensor in (x, other, out)]
+        results = (ctypes.c_uint64 * 2)()
+        places = [ctypes.addressof(results), ctypes.addressof(results) + 8]
+        status = call(*handles[:2], None, handles[2], *places)
+        for handle in filter(None, handles):
+            cann.destroy_tensor(handle)
+        return status, (cann.recent_error() or b"").decode()
+
+    return first_phase
+
+
+@pytest.mark.stand_in
+def test_results_of_other_sizes_and_null_pointers_are_refused(add):
+    x = X.npu()
+    name = "aclnnAddGetWorkspaceSize: "
+    assert add(x, x[:1], x[:, :7]) == (161002, name + "out is [4, 7], not [4, 8]")
+    assert add(x[:1], x[:1], x) == (161002, name + "out is [4, 8], not [1, 8]")
+    assert add(x, x[:, :3], x) == (161002, name + "the sizes [4, 8] and [4, 3] do not fit")
+    assert add(None, x, x) == (161001, name + "self is a null pointer")
+    assert add(x, None, x) == (161001, name + "other is a null pointer")
+    assert add(x, x, None) == (161001, name + "out is a null pointer")
+    assert add(x, x, x.half()) == (0, "")  # another dtype is converted to
+
+
+FREED = """
+import ctypes
+from ascend_moe_gating import simulator
+simulator.load()
+import torch, torch_npu
+x = torch.ones(1 << 20, device="npu")
+torch.npu.synchronize()
+with simulator.fault("aclnnInplaceFillScalar", when="hang"):
+    torch.full((1,), 2.0, device="npu")
+    x.add_(1)
+    address = next(a.address for a in simulator.allocations() if a.address <= x.data_ptr() < a.address + a.bytes)
+    assert ctypes.CDLL("libascendcl.so").aclrtFree(ctypes.c_void_p(address)) == 0
+try:
+    torch.npu.synchronize()
+except RuntimeError as error:
+    print("507899" in str(error))
+"""
+
+
+@pytest.mark.stand_in
+def test_memory_that_was_freed_under_a_launch_is_named():
+    result = start(["-c", FREED])  # a process of its own: torch_npu's caches go on using what was freed
+    assert "True" in result.stdout.splitlines(), result.stderr
+    assert re.search("selfRef is 4194304 bytes at .* into a freed allocation", result.stderr)
+
+
+def test_an_index_larger_than_its_tensor_fails_as_on_a_device():
+    x = X.npu()
+    assert torch.equal(x.gather(1, INDEX[:2].npu()).cpu(), X.gather(1, INDEX[:2]))
+    chosen = x.new_empty(6, 3)
+    torch.gather(x, 1, torch.zeros(6, 3, dtype=torch.int64).npu(), out=chosen)
+    with pytest.raises(RuntimeError, match="507015"):
+        torch.npu.synchronize()
 
 
 def test_an_index_outside_fails_as_on_a_device():

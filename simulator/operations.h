@@ -1,0 +1,111 @@
+// The operations that the tables of aclnn.cpp and node_types.cpp name: each describes the results and the work of a
+// call, or refuses it. Inputs have places, everything else has a name. Families are templates; the others are in
+// operations_*.cpp.
+#pragma once
+
+#include "call.h"
+#include "reduce.h"
+
+namespace host_cann::operations {
+
+template <class Function>
+void Unary(Call &call) {
+  call.Out(call.In(0).dtype, call.In(0).sizes);
+  call.work = [](const Views &in, Views &out) { Map<Function>(in[0], out[0]); };
+}
+
+// Function(x1, alpha * x2).
+template <class Function>
+void Binary(Call &call) {
+  const View &a = call.In(0), &b = call.In(1);
+  if (a.dtype != b.dtype && !call.promotes) Invalid("the inputs have two dtypes");
+  call.Out(a.dtype, BroadcastSizes(a.sizes, b.sizes));
+  call.work = [alpha = call.Real("alpha", 1)](const Views &in, Views &out) {
+    Combine<Function>(in[0], in[1], out[0], alpha);
+  };
+}
+
+template <class Function>
+void Compare(Call &call) {
+  Binary<Function>(call);
+  call.results[0].dtype = DType::kBool;
+}
+
+template <class Function>
+void ReduceAlong(Call &call) {
+  const View &x = call.In(0);
+  const auto reduced = ReducedDimensions(x.sizes.size(), call.Integers("axes"));
+  call.Out(x.dtype, ReducedSizes(x.sizes, reduced, call.Integer("keep_dims") != 0));
+  call.work = [reduced](const Views &in, Views &out) { Reduce<Function>(in[0], reduced, out[0]); };
+}
+
+template <int value>
+void FilledLike(Call &call) {
+  call.inputs[0].read = false;
+  call.Out(call.In(0).dtype, call.In(0).sizes);
+  call.work = [](const Views &, Views &out) { Copy(Over(std::vector<int64_t>{value}, {}), out[0]); };
+}
+
+// The first of x's elements along dim in descending (largest) or ascending order, equal ones by index; NaN is largest.
+void TopK(const View &x, int64_t dim, bool largest, const View &values, const View &indices);
+
+// exp(x - maximum) / sum along one dimension, in float32 or float64.
+void Softmax(const View &x, int64_t dim, const View &y);
+
+void Extreme(Call &call, bool largest, int values, int indices);
+
+// The places of the two results; -1: it is not wanted.
+template <bool largest, int values, int indices>
+void ExtremeAlong(Call &call) {
+  Extreme(call, largest, values, indices);
+}
+
+void Places(Call &call, bool transposed);
+
+// Where x is not zero: a row of indices for each element, or a column.
+template <bool transposed>
+void Nonzero(Call &call) {
+  Places(call, transposed);
+}
+
+void AddMatrices(Call &call);
+void AllEqual(Call &call);
+void BitwiseInverse(Call &call);
+void BroadcastTo(Call &call);
+void Cast(Call &call);
+void Clamp(Call &call);
+void Concat(Call &call);
+void CopyInto(Call &call);
+void Divide(Call &call);
+void Expand(Call &call);
+void FillInto(Call &call);
+void Fill(Call &call);
+void GatherAlong(Call &call);
+void Identity(Call &call);
+void Index(Call &call);
+void IndexPut(Call &call);
+void IsClose(Call &call);
+void MaskedFill(Call &call);
+void MaskedSelect(Call &call);
+void MatrixProduct(Call &call);
+void MoeGatingTopK(Call &call);
+void MoeGatingTopKSoftmaxV2(Call &call);
+void NormalInto(Call &call);
+void Pack(Call &call);
+void RandomInto(Call &call);
+void Range(Call &call);
+void Reshape(Call &call);
+void ReverseSub(Call &call);
+void ScatterAlong(Call &call);
+void Shape(Call &call);
+void SoftmaxAlong(Call &call);
+void Sort(Call &call);
+void Squeeze(Call &call);
+void StridedSlice(Call &call);
+void Take(Call &call);
+void TopKAlong(Call &call);
+void Transpose(Call &call);
+void UniformInto(Call &call);
+void Where(Call &call);
+
+}  // namespace host_cann::operations

@@ -1,0 +1,208 @@
+// Operations that compute, and that fill with what is computed.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "indexing.h"
+#include "operations.h"
+
+namespace host_cann::operations {
+namespace {
+
+View Transposed(View matrix, bool transpose) {
+  const size_t rank = matrix.sizes.size();
+  if (transpose) {
+    std::swap(matrix.sizes[rank - 2], matrix.sizes[rank - 1]);
+    std::swap(matrix.strides[rank - 2], matrix.strides[rank - 1]);
+  }
+  return matrix;
+}
+
+// alpha * a [..., m, k] x b [..., k, n] + beta * bias (or none), batches and bias broadcast; accumulated in float32 and
+// rounded once.
+void MatMul(const View &a, const View &b, const View &bias, double alpha, double beta, const View &out) {
+  const int64_t rows = a.sizes[a.sizes.size() - 2], inner = a.sizes.back(), columns = b.sizes.back();
+  const auto batched = [&out](int64_t height, int64_t width) {
+    auto sizes = out.sizes;
+    sizes[sizes.size() - 2] = height;
+    sizes.back() = width;
+    return sizes;
+  };
+  const auto left = Values<float>(a, batched(rows, inner)), right = Values<float>(b, batched(inner, columns));
+  std::vector<float> product(static_cast<size_t>(out.count()), 0.0F);
+  const float *factors = left.data();
+  for (int64_t i = 0; i < out.count() / std::max<int64_t>(columns, 1); ++i) {
+    float *sum = product.data() + i * columns;
+    const float *row = right.data() + i / rows * inner * columns;
+    for (int64_t j = 0; j < inner; ++j, ++factors, row += columns) {
+      for (int64_t n = 0; n < columns; ++n) sum[n] += *factors * row[n];
+    }
+  }
+  if (bias.given()) {
+    const auto added = Values<float>(bias, out.sizes);
+    for (size_t i = 0; i < product.size(); ++i)
+      product[i] = static_cast<float>(alpha * product[i] + (beta == 0 ? 0 : beta * added[i]));
+  }
+  Copy(Over(product, out.sizes), out);
+}
+
+std::vector<int64_t> Batches(const View &matrices) { return {matrices.sizes.begin(), matrices.sizes.end() - 2}; }
+
+// Fills x with numbers that draw(generator) gives, the same for the same seed and offset.
+template <class Draw>
+void Random(Call &call, Draw draw) {
+  const auto seed = static_cast<uint64_t>(call.Integer("seed")), offset = static_cast<uint64_t>(call.Integer("offset"));
+  FilledLike<0>(call);
+  call.work = [=](const Views &, Views &out) {
+    std::seed_seq mixed{seed, seed >> 32, offset, offset >> 32};
+    std::mt19937_64 generator(mixed);
+    std::vector<double> values(static_cast<size_t>(out[0].count()));
+    for (auto &value : values) value = draw(generator);
+    Copy(Over(values, out[0].sizes), out[0]);
+  };
+}
+
+}  // namespace
+
+// x2 - alpha * x1.
+void ReverseSub(Call &call) {
+  std::swap(call.inputs[0], call.inputs[1]);
+  Binary<Sub>(call);
+}
+
+void BitwiseInverse(Call &call) {
+  call.In(0).dtype == DType::kBool ? Unary<LogicalNot>(call) : Unary<BitwiseNot>(call);
+}
+
+// Division that is exact (0), cut towards zero (1) or rounded down (2).
+void Divide(Call &call) {
+  const int64_t mode = call.Integer("mode");
+  mode == 0 ? Binary<Div>(call) : mode == 1 ? Binary<TruncDiv>(call) : Binary<FloorDiv>(call);
+}
+
+// x with the numbers min and max, of which one may be missing, as its limits.
+void Clamp(Call &call) {
+  call.Out(call.In(0).dtype, call.In(0).sizes);
+  call.work = [](const Views &in, Views &out) {
+    Copy(in[0], out[0]);
+    if (in[1].given()) Combine<Maximum>(out[0], in[1], out[0]);
+    if (in[2].given()) Combine<Minimum>(out[0], in[2], out[0]);
+  };
+}
+
+void AllEqual(Call &call) {
+  call.Out(DType::kBool, {1});
+  call.work = [](const Views &in, Views &out) {
+    bool same = in[0].sizes == in[1].sizes;
+    WithArithmetic(std::min(ArithmeticOf(in[0].dtype), ArithmeticOf(in[1].dtype)),
+                   [&](auto zero) { same = same && Values<decltype(zero)>(in[0]) == Values<decltype(zero)>(in[1]); });
+    Copy(Over(std::vector<int64_t>{same}, {}), out[0]);
+  };
+}
+
+void IsClose(Call &call) {
+  Compare<Equal>(call);
+  call.work = [rtol = call.Real("rtol", 0), atol = call.Real("atol", 0), equal_nan = call.Integer("equal_nan") != 0](
+                  const Views &in, Views &out) {
+    auto values = Values<double>(in[0], out[0].sizes);
+    const auto others = Values<double>(in[1], out[0].sizes);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const double a = values[i], b = others[i];
+      const bool near = a == b || (std::isfinite(b) && std::abs(a - b) <= atol + rtol * std::abs(b));
+      values[i] = near || (equal_nan && a != a && b != b) ? 1 : 0;
+    }
+    Copy(Over(values, out[0].sizes), out[0]);
+  };
+}
+
+void Softmax(const View &x, int64_t dim, const View &y) {
+  const View rows = RowsAlong(x, dim);
+  const auto length = rows.sizes.back();
+  WithArithmetic(ArithmeticOf(y.dtype), [&](auto zero) {
+    using T = decltype(zero);
+    auto values = Values<T>(rows);
+    for (auto row = values.begin(); row != values.end(); row += length) {
+      const T maximum = *std::max_element(row, row + length);
+      double total = 0;
+      for (auto value = row; value != row + length; ++value)
+        total += *value = static_cast<T>(std::exp(*value - maximum));
+      for (auto value = row; value != row + length; ++value) *value = static_cast<T>(*value / static_cast<T>(total));
+    }
+    Copy(Over(values, rows.sizes), RowsAlong(y, dim));
+  });
+}
+
+void SoftmaxAlong(Call &call) {
+  const View &x = call.In(0);
+  const auto axes = call.Integers("axes");
+  if (axes.size() > 1) Invalid("axes " + Sizes(axes) + " is not one dimension");
+  const int64_t dim = Dimension(axes.empty() ? -1 : axes[0], x.sizes.size());
+  call.Out(call.Integer("half_to_float") != 0 ? DType::kFloat : x.dtype, x.sizes);
+  call.work = [dim](const Views &in, Views &out) { Softmax(in[0], dim, out[0]); };
+}
+
+// alpha * x1 x2 + beta * bias, each x transposed if an attribute says so.
+void MatrixProduct(Call &call) {
+  const auto given = Sizes(call.In(0).sizes) + " x " + Sizes(call.In(1).sizes);
+  if (call.In(0).sizes.size() < 2 || call.In(1).sizes.size() < 2) Invalid("an input is not a matrix: " + given);
+  const bool first = call.Integer("transpose_x1") + call.Integer("adj_x1") != 0;
+  const bool second = call.Integer("transpose_x2") + call.Integer("adj_x2") != 0;
+  const View a = Transposed(call.In(0), first), b = Transposed(call.In(1), second);
+  if (a.sizes.back() != b.sizes[b.sizes.size() - 2]) Invalid("the inner sizes differ: " + given);
+  auto sizes = BroadcastSizes(Batches(a), Batches(b));
+  sizes.insert(sizes.end(), {a.sizes[a.sizes.size() - 2], b.sizes.back()});
+  if (call.Has(2) && BroadcastSizes(sizes, call.In(2).sizes) != sizes)
+    Invalid("the bias " + Sizes(call.In(2).sizes) + " does not broadcast to " + Sizes(sizes));
+  call.Out(a.dtype, sizes);
+  call.work = [=, alpha = call.Real("alpha", 1), beta = call.Real("beta", 1)](const Views &in, Views &out) {
+    MatMul(Transposed(in[0], first), Transposed(in[1], second), Optional(in, 2), alpha, beta, out[0]);
+  };
+}
+
+// The bias comes first.
+void AddMatrices(Call &call) {
+  std::rotate(call.inputs.begin(), call.inputs.begin() + 1, call.inputs.begin() + 3);
+  MatrixProduct(call);
+}
+
+void FillInto(Call &call) {
+  FilledLike<0>(call);
+  call.work = [](const Views &in, Views &out) { Copy(in[1], out[0]); };
+}
+
+void Fill(Call &call) {
+  call.Out(call.In(1).dtype, call.Integers("dims"));
+  call.work = [](const Views &in, Views &out) { Copy(Contiguous(in[1].data, in[1].dtype, {}), out[0]); };
+}
+
+void Range(Call &call) {
+  const double start = call.Real("start", 0), step = call.Real("step", 1);
+  const auto count = static_cast<int64_t>(std::ceil((call.Real("end", 0) - start) / step));
+  call.Out(call.In(0).dtype, {std::max<int64_t>(count, 0)});
+  call.work = [start, step](const Views &, Views &out) {
+    std::vector<double> values(static_cast<size_t>(out[0].count()));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;
+    Copy(Over(values, out[0].sizes), out[0]);
+  };
+}
+
+void NormalInto(Call &call) {
+  Random(call, [mean = call.Real("mean", 0), std = call.Real("std", 1)](auto &generator) {
+    return std::normal_distribution<double>(mean, std)(generator);
+  });
+}
+
+// Rounded to a half, the largest number must stay below `to`.
+void UniformInto(Call &call) {
+  Random(call, [from = call.Real("from", 0), to = call.Real("to", 1)](auto &generator) {
+    return std::min(std::uniform_real_distribution<double>(from, to)(generator), from + (to - from) * (1 - 0x1p-11));
+  });
+}
+
+void RandomInto(Call &call) {
+  Random(call, [from = call.Integer("from"), to = call.Integer("to")](auto &generator) {
+    return static_cast<double>(std::uniform_int_distribution<int64_t>(from, to - 1)(generator));
+  });
+}
+
+}  // namespace host_cann::operations
