@@ -241,22 +241,32 @@ def check(
         TypeError: a wrong Python type or dtype.
         ValueError: a wrong shape, device or number.
     """
-    numbers = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
     passed: list[bool] = []
     if type(x) is Tensor and not is_dynamo_compiling():
-        shape = x.shape
-        experts = shape[1] if len(shape) == 2 else shape
         try:
-            if input_ids is not None or tid2eid is not None:
-                passed = _passed(experts, x.dtype, *_facts(x, bias, input_ids, tid2eid), *numbers)
-            elif bias is None:
-                passed = _passed(experts, x.dtype, None, None, None, *numbers)
-            else:
-                passed = _passed(experts, x.dtype, bias.dtype, bias.shape, bias.device == x.device, *numbers)
+            shape = x.shape
+            passed = _passed(
+                shape[1] if len(shape) == 2 else shape,
+                x.dtype,
+                None if bias is None else bias.dtype,
+                None if bias is None else bias.shape,
+                None if bias is None else bias.device == x.device,
+                None if input_ids is tid2eid is None else _facts(x, input_ids, tid2eid),
+                k,
+                k_group,
+                group_count,
+                group_select_mode,
+                renorm,
+                norm_type,
+                out_flag,
+                routed_scaling_factor,
+                eps,
+            )
         except (AttributeError, TypeError):
             pass  # what should be a tensor is none, or something is not hashable: the check below says it
         if passed:
             return
+    numbers = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
     _check(Call(x, bias, *numbers, input_ids, tid2eid))
     passed.append(True)
 
@@ -267,13 +277,12 @@ def _passed(*facts: object) -> list[bool]:
     return []
 
 
-def _facts(x: torch.Tensor, bias: Any, input_ids: Any, tid2eid: Any) -> tuple[object, ...]:
-    """What the constraints read of the tensors in hash routing, beside x."""
+def _facts(x: torch.Tensor, input_ids: Any, tid2eid: Any) -> tuple[object, ...]:
+    """What the constraints read of the tensors of hash routing."""
     device = x.device
-    biases = None if bias is None else (bias.dtype, bias.shape, bias.device == device)
     ids = (input_ids.dtype, input_ids.shape == x.shape[:1], input_ids.device == device)
     table = (tid2eid.dtype, tid2eid.dim(), tid2eid.shape[1:], tid2eid.device == device)
-    return biases, ids, table
+    return ids, table
 
 
 def _check(call: Call) -> None:
