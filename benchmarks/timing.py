@@ -6,6 +6,9 @@ import statistics
 import time
 from collections.abc import Callable
 
+FEWEST_ROUNDS = 5
+OVERTIME = 3  # how many times the wanted seconds calls may take that are longer than a round
+
 
 class Timing:
     """Seconds per call of one contestant, a number per round."""
@@ -31,13 +34,15 @@ def interleave(
     rounds: int = 15,
 ) -> dict[str, Timing]:
     """Time all contestants for about `seconds` together; `before` runs, untimed, ahead of each call."""
-    calls = {}
+    once = {}
     for name, run in contestants.items():
         run()  # compiles, warms up
         start = time.perf_counter()
         run()
-        once = max(time.perf_counter() - start, 1e-7)
-        calls[name] = 1 if before else max(1, int(seconds / rounds / len(contestants) / once))
+        once[name] = max(time.perf_counter() - start, 1e-7)
+    rounds = min(rounds, max(FEWEST_ROUNDS, int(OVERTIME * seconds / sum(once.values()))))
+    share = seconds / rounds / len(contestants)
+    calls = {name: 1 if before else max(1, int(share / once[name])) for name in contestants}
     timings = {name: Timing() for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
@@ -48,3 +53,11 @@ def interleave(
                 run()
             timings[name].rounds.append((time.perf_counter() - start) / calls[name])
     return timings
+
+
+def summary(timings: dict[str, Timing]) -> dict[str, dict[str, float]]:
+    """For JSON: seconds per call of each contestant, and spreads."""
+    return {
+        "seconds": {name: timing.median for name, timing in timings.items()},
+        "spread": {name: timing.spread for name, timing in timings.items()},
+    }
