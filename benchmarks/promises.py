@@ -126,10 +126,3 @@ def of_the_npu(npu: dict) -> list[Promise]:
 
 def judge(results: list[dict], studies: dict[str, list[dict]], npu: dict) -> list[Promise]:
     return of_the_table(results) + of_the_studies(studies) + of_the_npu(npu)
-
-
-def line(made: Promise) -> str:
-    """A line of the table of promises."""
-    bound = "" if made.wanted is None else f"{'>=' if made.at_least else '<='} {made.wanted:g}"
-    measured = "" if made.measured is None else f"{made.measured:.2f}"
-    return f"{made.name:44}{bound:>9}{measured:>9}  {made.verdict:8} {made.case}".rstrip()
