@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy
 import torch
@@ -23,10 +24,10 @@ def listing_gate(model: Model) -> Callable:
 
 
 def moe_gating_top_k_numpy(
-    x: torch.Tensor,
+    x: Any,
     k: int,
     *,
-    bias: torch.Tensor | None = None,
+    bias: Any = None,
     k_group: int = 1,
     group_count: int = 1,
     group_select_mode: int = 0,
@@ -75,5 +76,5 @@ def moe_gating_top_k_numpy(
     y *= routed_scaling_factor
     out = original_x if out_flag else None
 
-    y = torch.tensor(y, dtype=dtype)
+    y = torch.tensor(y, dtype=dtype)  # type: ignore[assignment]
     return y, torch.from_numpy(indices.astype(numpy.int32)), out

@@ -31,8 +31,9 @@ class Promise(NamedTuple):
     name: str
     wanted: float | None  # None: told for comparison, not promised
     measured: float | None  # None: cannot be measured here
-    case: str = ""  # the worst one
-    at_least: bool = False  # else at most
+    case: str  # the worst one, or why there is none
+    beyond: str  # how many cases miss it
+    at_least: bool  # else at most
 
     @property
     def verdict(self) -> str:
@@ -40,16 +41,20 @@ class Promise(NamedTuple):
             return "skipped"
         if self.wanted is None:
             return ""
-        reached = self.measured >= self.wanted if self.at_least else self.measured <= self.wanted
-        return "reached" if reached else "MISSED"
+        return "reached" if reaches(self.measured, self.wanted, self.at_least) else "MISSED"
+
+
+def reaches(measured: float, wanted: float, at_least: bool) -> bool:
+    return measured >= wanted if at_least else measured <= wanted
 
 
 def promise(name: str, wanted: float | None, cases: dict[str, float], at_least: bool = False, without="") -> Promise:
     """Judged by the worst of the cases; `without` says why there are none."""
     if not cases:
-        return Promise(name, wanted, None, without, at_least)
+        return Promise(name, wanted, None, without, "", at_least)
     worst = (min if at_least else max)(cases, key=cases.__getitem__)
-    return Promise(name, wanted, cases[worst], worst, at_least)
+    missing = [] if wanted is None else [case for case in cases.values() if not reaches(case, wanted, at_least)]
+    return Promise(name, wanted, cases[worst], worst, f"{len(missing)} of {len(cases)}", at_least)
 
 
 def label(result: dict) -> str:

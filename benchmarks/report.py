@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import studies
 from benchmarks.peers import best
-from benchmarks.promises import Promise, label, shape_ratios
+from benchmarks.promises import SHAPE, Promise, label, shape_ratios
 from benchmarks.shapes import SHAPES, nearest
 
 
@@ -16,7 +16,7 @@ def row(result: dict) -> str:
     text += f"{1e9 * op / tokens:9.0f} ns/token ±{result['spread']['op']:4.0%}"
     for kind in ("eager", "inductor", "listing"):
         ratio = f"{best(result, kind) / op:.1f}x"
-        text += f"  {kind} {ratio if 'nan' not in ratio else '':6}"
+        text += f"  {kind} {'-' if ratio == 'nanx' else ratio:6}"
     if "limit" in result["seconds"]:
         limit = result["seconds"]["limit"]
         text += f"  op/limit {op / limit:5.1f}  kernel/limit {result['seconds']['kernel'] / limit:5.1f}"
@@ -31,7 +31,9 @@ def study(name: str, results: list[dict]) -> list[str]:
         if name == "awkward_shapes":
             for shape, ratio in shape_ratios(result).items():
                 model = nearest(SHAPES[shape].model)
-                lines.append(f"{shape:42}{result['dtype']:9}{ratio:6.2f} of {model}'s time per expert")
+                lines.append(
+                    f"{shape:42}{result['dtype']:9}{ratio:6.2f} of {model}'s per expert{'  MISSED' * (ratio > SHAPE)}"
+                )
         else:
             times = "  ".join(f"{key} {1e6 * seconds:.0f} us" for key, seconds in result["seconds"].items())
             lines.append(f"{label(result):28}{times}")
@@ -50,4 +52,5 @@ def promise(made: Promise) -> str:
     """A line of the table of promises."""
     bound = "" if made.wanted is None else f"{'>=' if made.at_least else '<='} {made.wanted:g}"
     measured = "" if made.measured is None else f"{made.measured:.2f}"
-    return f"{made.name:44}{bound:>9}{measured:>9}  {made.verdict:8} {made.case}".rstrip()
+    several = f", {made.beyond} cases" if made.verdict == "MISSED" else ""
+    return f"{made.name:44}{bound:>9}{measured:>9}  {made.verdict:8} {made.case}{several}".rstrip()

@@ -16,6 +16,7 @@ from benchmarks.plan import MANY, PROMISED_DTYPES
 from benchmarks.timing import interleave, summary
 
 TOKENS = MANY[0]  # of studies of the kernel alone
+ROUNDS = 41
 
 
 def call(model: Model, tokens: int, dtype: str, library=None, strided: bool = False) -> Callable:
@@ -24,14 +25,19 @@ def call(model: Model, tokens: int, dtype: str, library=None, strided: bool = Fa
 
 
 def versions(seconds: float) -> Iterator[dict]:
-    """The vector versions of the kernel, each in a copy of the library; nothing where the processor has no AVX-512."""
+    """The vector versions of the kernel, each in a copy of the library; nothing without AVX-512."""
     libraries = {name: kernel.version(name) for name in ("avx512", "avx2")}
     if None in libraries.values():
         return
     for dtype in PROMISED_DTYPES:
         for name, model in MODELS.items():
             contestants = {version: call(model, TOKENS, dtype, library) for version, library in libraries.items()}
-            yield {"model": name, "dtype": dtype, "tokens": TOKENS, **summary(interleave(contestants, seconds))}
+            yield {
+                "model": name,
+                "dtype": dtype,
+                "tokens": TOKENS,
+                **summary(interleave(contestants, seconds, rounds=ROUNDS)),
+            }
 
 
 def equal_logits(seconds: float) -> Iterator[dict]:
@@ -44,7 +50,12 @@ def equal_logits(seconds: float) -> Iterator[dict]:
                 "random": kernel.prepared(logits, bias, model.k, model.options),
                 "equal": kernel.prepared(torch.zeros_like(logits), same, model.k, model.options),
             }
-            yield {"model": name, "dtype": dtype, "tokens": TOKENS, **summary(interleave(contestants, seconds))}
+            yield {
+                "model": name,
+                "dtype": dtype,
+                "tokens": TOKENS,
+                **summary(interleave(contestants, seconds, rounds=ROUNDS)),
+            }
 
 
 def threads(seconds: float) -> Iterator[dict]:
@@ -53,7 +64,12 @@ def threads(seconds: float) -> Iterator[dict]:
         for name, model in MODELS.items():
             for tokens in MANY:
                 contestants = {str(count): on_threads(count, model, tokens, dtype) for count in (1, 2)}
-                yield {"model": name, "dtype": dtype, "tokens": tokens, **summary(interleave(contestants, seconds))}
+                yield {
+                    "model": name,
+                    "dtype": dtype,
+                    "tokens": tokens,
+                    **summary(interleave(contestants, seconds, rounds=ROUNDS)),
+                }
     torch.set_num_threads(1)
 
 
@@ -72,7 +88,7 @@ def linearity(seconds: float) -> Iterator[dict]:
     for dtype in PROMISED_DTYPES:
         for name, model in MODELS.items():
             contestants = {str(tokens): on_threads(1, model, tokens, dtype) for tokens in MANY}
-            yield {"model": name, "dtype": dtype, **summary(interleave(contestants, seconds))}
+            yield {"model": name, "dtype": dtype, **summary(interleave(contestants, seconds, rounds=ROUNDS))}
 
 
 def awkward_shapes(seconds: float) -> Iterator[dict]:
@@ -80,7 +96,11 @@ def awkward_shapes(seconds: float) -> Iterator[dict]:
     for dtype in PROMISED_DTYPES:
         every = {name: shapes.Shape(model) for name, model in MODELS.items()} | shapes.SHAPES
         contestants = {name: call(shape.model, TOKENS, dtype, None, shape.strided) for name, shape in every.items()}
-        yield {"dtype": dtype, "tokens": TOKENS, **summary(interleave(contestants, seconds * len(every) / 4))}
+        yield {
+            "dtype": dtype,
+            "tokens": TOKENS,
+            **summary(interleave(contestants, seconds * len(every) / 4, rounds=ROUNDS)),
+        }
 
 
 STUDIES = {study.__name__: study for study in (versions, threads, linearity, equal_logits, awkward_shapes)}

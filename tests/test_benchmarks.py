@@ -12,7 +12,7 @@ import ascend_moe_gating
 from ascend_moe_gating import simulator
 from ascend_moe_gating.plugin.kernel import vector
 from benchmarks import __main__ as command
-from benchmarks import cpu, kernel, peers, picture, plan, promises, report, shapes, studies
+from benchmarks import cpu, kernel, peers, picture, plan, promises, report, shapes, studies, timing
 from benchmarks.inputs import inputs
 
 
@@ -79,6 +79,16 @@ def test_the_kernel_alone_chooses_as_the_operator(name, dtype):
     alone = kernel.prepared(logits, bias, model.k, model.options)()
     assert torch.equal(alone[0], weights)
     assert torch.equal(alone[1], experts)
+
+
+@pytest.mark.parametrize("before", [None, lambda: None])
+def test_contestants_take_turns_and_hot_ones_warm_up(before):
+    calls = []
+    contestants = {name: lambda name=name: calls.append(name) for name in "ab"}
+    timings = timing.interleave(contestants, seconds=0, before=before, rounds=15)
+    once_each = "ab" if before else "aabb"
+    assert "".join(calls) == "aabb" + 5 * once_each
+    assert [len(timed.rounds) for timed in timings.values()] == [5, 5]
 
 
 def test_the_nearest_model_has_the_same_scores_and_groups():
@@ -206,10 +216,10 @@ def test_the_command_tells_a_miss_and_writes_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(command, "npu_dispatch", lambda *_: npu)
     command.main()
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "MISSED" in line)
-    assert " ".join(line.split()) == "one thread / two threads >= 1.8 1.20 MISSED V3 float32 1024"
+    assert " ".join(line.split()) == "one thread / two threads >= 1.8 1.20 MISSED V3 float32 1024, 1 of 1 cases"
     written = json.loads((tmp_path / "results.json").read_text())["promises"]
     assert {made["name"]: made["verdict"] for made in written}["one thread / two threads"] == "MISSED"
-    assert all(set(made) == {"name", "wanted", "measured", "case", "at_least", "verdict"} for made in written)
+    assert all(set(made) == {"name", "wanted", "measured", "case", "beyond", "at_least", "verdict"} for made in written)
 
 
 @pytest.mark.stand_in
