@@ -34,7 +34,7 @@ def npu_dispatch(seconds: float) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1.5, help="for each line of the table")
+    parser.add_argument("--seconds", type=float, default=1, help="for each line of the table")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder of JSON and picture")
     parser.add_argument("--device", choices=["cpu", "npu"], default="cpu")
     arguments = parser.parse_args()

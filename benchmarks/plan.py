@@ -11,6 +11,7 @@ SWEEP = (1, 16, 256, 1024, 8192, 65536)
 MANY = tuple(tokens for tokens in SWEEP if tokens >= 1024)  # where the promises about throughput hold
 DTYPES = ("float32", "bfloat16", "float16")
 PROMISED_DTYPES = DTYPES[:2]
+TWO_THREADS = (1024, 8192)
 COLD = (1, 1024, 8192)
 
 
@@ -29,7 +30,7 @@ def cases() -> Iterator[Case]:
             for tokens in SWEEP:
                 inductor = dtype == "float32" or (dtype in PROMISED_DTYPES and tokens in MANY)
                 yield Case(model, tokens, dtype, inductor=inductor)
-            for tokens in MANY:
+            for tokens in TWO_THREADS:
                 yield Case(model, tokens, dtype, threads=2)
             for tokens in COLD:
                 yield Case(model, tokens, dtype, hot=False)

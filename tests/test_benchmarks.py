@@ -87,8 +87,8 @@ def test_contestants_take_turns_and_hot_ones_warm_up(before):
     contestants = {name: lambda name=name: calls.append(name) for name in "ab"}
     timings = timing.interleave(contestants, seconds=0, before=before, rounds=15)
     once_each = "ab" if before else "aabb"
-    assert "".join(calls) == "aabb" + 5 * once_each
-    assert [len(timed.rounds) for timed in timings.values()] == [5, 5]
+    assert "".join(calls) == "aabb" + 9 * once_each
+    assert [len(timed.rounds) for timed in timings.values()] == [9, 9]
 
 
 def test_the_nearest_model_has_the_same_scores_and_groups():
