@@ -41,7 +41,7 @@ def versions(seconds: float) -> Iterator[dict]:
 
 
 def equal_logits(seconds: float) -> Iterator[dict]:
-    """The kernel on logits that are all equal, where every choice is a tie, and on random ones."""
+    """The kernel on logits that are all equal, with no bias to tell experts apart, and on random ones."""
     for dtype in PROMISED_DTYPES:
         for name, model in MODELS.items():
             logits, bias = inputs(model, TOKENS, dtype)
