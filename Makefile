@@ -1,7 +1,7 @@
 # make demo   see the operator run in all three ways
 # make test   the tests
 # make check  style, types, sanitizers, and the tests
-# make bench  the speed of the CPU kernel against its peers, and of NPU dispatch (about 10 minutes)
+# make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
 # make arm    the kernel on an emulated Arm processor
 #
 # Each sets up what it needs in .venv and redoes only what changed.

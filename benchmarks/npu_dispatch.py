@@ -1,9 +1,13 @@
-"""What a call costs the host on the stand-in's NPU, and what compiling a graph costs. Prints JSON; runs as a script.
+"""What a call costs the host on the stand-in's NPU, and what compiling a graph costs. Prints JSON; runs as a script,
+with the seconds to measure.
 
 The stand-in says nothing about the speed of a device: only the time of the calling thread counts here.
 """
 
+import functools
+import inspect
 import json
+import sys
 import time
 
 from ascend_moe_gating import simulator
@@ -15,21 +19,25 @@ import torch_npu  # noqa: E402, F401
 import torchair  # noqa: E402
 
 import ascend_moe_gating  # noqa: E402
+from ascend_moe_gating.plugin.constraints import check  # noqa: E402
 from benchmarks.peers import MODELS  # noqa: E402
 from benchmarks.timing import interleave  # noqa: E402
 
 
-def dispatch() -> dict[str, float]:
-    """Seconds per call of the public function and of torch_npu's own operator."""
+def dispatch(seconds: float) -> dict[str, float]:
+    """Seconds per call of the public function, of torch_npu's own operator, and of the public function's checks."""
     model = MODELS["V3"]
     x, bias = torch.randn(1, model.experts).npu(), torch.randn(model.experts).npu()
     options = {"bias": bias, "routed_scaling_factor": 2.5, **model.options}
+    checked = inspect.signature(check).bind(x, model.k, **options)
+    checked.apply_defaults()
     own = torch.ops.npu.npu_moe_gating_top_k
     contestants = {
         "torch_npu": lambda: own(x, model.k, **options),
         "public": lambda: ascend_moe_gating.npu_moe_gating_top_k(x, model.k, **options),
+        "checks": functools.partial(check, *checked.args),  # all of them, as the public function hands them over
     }
-    timings = interleave(contestants, seconds=4, rounds=41)
+    timings = interleave(contestants, seconds, rounds=41)
     return {name: timing.median for name, timing in timings.items()}
 
 
@@ -51,4 +59,4 @@ def compile_time() -> float:
     return seconds
 
 
-print(json.dumps({"stand_in": ON_STAND_IN, "dispatch": dispatch(), "compile": compile_time()}))
+print(json.dumps({"stand_in": ON_STAND_IN, "dispatch": dispatch(float(sys.argv[1])), "compile": compile_time()}))

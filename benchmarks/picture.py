@@ -9,6 +9,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
+from benchmarks.peers import best
+
 STYLES = {
     "op": ("npu_moe_gating_top_k", "tab:red", "-"),
     "eager": ("best eager PyTorch", "tab:blue", "-"),
@@ -33,9 +35,3 @@ def draw(results: list[dict], path: Path) -> None:
     axes[0].set_ylabel("ns per token")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(STYLES), frameon=False)
     figure.savefig(path, metadata={"Date": None})
-
-
-def best(result: dict, label: str) -> float:
-    """Seconds of a contestant, or of the faster of a kind."""
-    kinds = {"eager": ("transformers", "vllm"), "inductor": ("inductor static", "inductor dynamic")}
-    return min(result["seconds"][name] for name in kinds.get(label, (label,)))

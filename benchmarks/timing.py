@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+FEWEST_ROUNDS = 9
+OVERTIME = 3  # how many times the wanted seconds calls may take that are longer than a round
+LONG = 0.02  # seconds; such a call does not care for what the caches held when it began
 
 
 class Timing:
@@ -25,26 +29,41 @@ class Timing:
 
 
 def interleave(
-    contestants: dict[str, Callable[[], object]],
+    contestants: Mapping[str, Callable[[], object]],
     seconds: float,
     before: Callable[[], object] | None = None,
     rounds: int = 15,
 ) -> dict[str, Timing]:
-    """Time all contestants for about `seconds` together; `before` runs, untimed, ahead of each call."""
-    calls = {}
+    """Time all contestants for about `seconds` together; `before` runs, untimed, ahead of each call.
+
+    Without it calls are hot: the caches hold what the contestant's last call left there.
+    """
+    once = {}
     for name, run in contestants.items():
         run()  # compiles, warms up
         start = time.perf_counter()
         run()
-        once = max(time.perf_counter() - start, 1e-7)
-        calls[name] = 1 if before else max(1, int(seconds / rounds / len(contestants) / once))
+        once[name] = max(time.perf_counter() - start, 1e-7)
+    rounds = min(rounds, max(FEWEST_ROUNDS, int(OVERTIME * seconds / sum(once.values()))))
+    share = seconds / rounds / len(contestants)
+    calls = {name: 1 if before else max(1, int(share / once[name])) for name in contestants}
     timings = {name: Timing() for name in contestants}
     for _ in range(rounds):
         for name, run in contestants.items():
             if before:
                 before()
+            elif once[name] < LONG:
+                run()  # what another contestant left in the caches is not its fault
             start = time.perf_counter()
             for _ in range(calls[name]):
                 run()
             timings[name].rounds.append((time.perf_counter() - start) / calls[name])
     return timings
+
+
+def summary(timings: dict[str, Timing]) -> dict[str, dict[str, float]]:
+    """For JSON: seconds per call of each contestant, and spreads."""
+    return {
+        "seconds": {name: timing.median for name, timing in timings.items()},
+        "spread": {name: timing.spread for name, timing in timings.items()},
+    }
