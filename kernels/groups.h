@@ -19,6 +19,11 @@ struct Largest {
   }
 };
 
+template <bool two>
+Largest<two> pair(F a, F b) {
+  return {Vector::max(a, b), Vector::min(a, b)};
+}
+
 // Of a vector and another: each lane has seen what two lanes of the same group had.
 template <bool two, int level>
 Largest<two> merge(const Largest<two> &one, const Largest<two> &other) {
@@ -58,7 +63,8 @@ MOE_GATING_INLINE void score_groups_by(Values choice, int64_t group_count, int64
     const auto of_group = [&](int64_t group) {
       const int64_t from = std::min(first + group, group_count - 1) * size;
       Largest<two> largest = {vectors > 0 ? choice(from) : lowest, lowest};
-      for (int64_t i = 1; i < vectors; ++i) largest.see(choice(from + i * width));
+      if (whole == 2) largest = pair<two>(largest.first, choice(from + width));
+      for (int64_t i = whole == 2 ? 2 : 1; i < vectors; ++i) largest.see(choice(from + i * width));
       if (tailed) largest.see(Vector::head(choice(from + vectors * width), rest, lowest));
       return largest;
     };

@@ -62,7 +62,9 @@ class Block {
   MOE_GATING_FLATTEN void score(LogitsOf logits_of) {
     auto &scratch = scratch_;
     if (args_.norm_type == 1) {
-      if (args_.bias == nullptr)
+      if (args_.k_group < args_.group_count)  // of the groups that are kept, the maxima are taken later
+        for (int64_t row = 0; row < rows_; ++row) sigmoid_row(logits_of(row), scores(row));
+      else if (args_.bias == nullptr)
         for (int64_t row = 0; row < rows_; ++row)
           sigmoid_row<false>(logits_of(row), nullptr, scores(row), scratch.maxima[row]);
       else

@@ -26,6 +26,7 @@ struct Vector {
   using F = __m256;
   using I = __m256i;
   static constexpr int64_t width = 8;
+  static constexpr int table_bits = 3;
 
   static F set(float value) { return _mm256_set1_ps(value); }
   static F load(Float32, const float *from) { return _mm256_loadu_ps(from); }
@@ -125,7 +126,9 @@ struct Vector {
   static I max(I a, I b) { return _mm256_max_epi32(a, b); }
   static I min(I a, I b) { return _mm256_min_epi32(a, b); }
   static I both(I a, I b) { return _mm256_and_si256(a, b); }
-  static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23); }
+  static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23 - table_bits); }
+  // Of a table of 2^table_bits: the entries that the low bits of the indices name.
+  static I entry(const int32_t *table, I indices) { return _mm256_permutevar8x32_epi32(load(table), indices); }
   static I key(F value) {
     const I read = bits(_mm256_add_ps(value, _mm256_setzero_ps()));
     const I ordered = _mm256_xor_si256(read, _mm256_srli_epi32(_mm256_srai_epi32(read, 31), 1));

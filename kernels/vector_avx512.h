@@ -20,6 +20,7 @@ struct Vector {
   using F = __m512;
   using I = __m512i;
   static constexpr int64_t width = 16;
+  static constexpr int table_bits = 4;
 
   static F set(float value) { return _mm512_set1_ps(value); }
   static F load(Float32, const float *from) { return _mm512_loadu_ps(from); }
@@ -118,7 +119,9 @@ struct Vector {
   static I max(I a, I b) { return _mm512_max_epi32(a, b); }
   static I min(I a, I b) { return _mm512_min_epi32(a, b); }
   static I both(I a, I b) { return _mm512_and_si512(a, b); }
-  static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23); }
+  static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23 - table_bits); }
+  // Of a table of 2^table_bits: the entries that the low bits of the indices name.
+  static I entry(const int32_t *table, I indices) { return _mm512_permutexvar_epi32(indices, load(table)); }
   static I key(F value) {
     const I read = bits(_mm512_add_ps(value, _mm512_setzero_ps()));
     const I ordered = _mm512_xor_si512(read, _mm512_srli_epi32(_mm512_srai_epi32(read, 31), 1));

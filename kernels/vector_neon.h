@@ -16,6 +16,7 @@ struct Vector {
   using F = float32x4_t;
   using I = int32x4_t;
   static constexpr int64_t width = 4;
+  static constexpr int table_bits = 0;
 
   static F set(float value) { return vdupq_n_f32(value); }
   static F load(Float32, const float *from) { return vld1q_f32(from); }
@@ -86,6 +87,7 @@ struct Vector {
   static I min(I a, I b) { return vminq_s32(a, b); }
   static I both(I a, I b) { return vandq_s32(a, b); }
   static I shift_to_exponent(I value) { return vshlq_n_s32(value, 23); }
+  static I entry(const int32_t *table, I) { return set(table[0]); }
   static I key(F value) {
     const I read = bits(vaddq_f32(value, set(0.0f)));
     const uint32x4_t flip = vshrq_n_u32(vreinterpretq_u32_s32(vshrq_n_s32(read, 31)), 1);

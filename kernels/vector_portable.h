@@ -18,6 +18,7 @@ struct Vector {
   using F = Four<float>;
   using I = Four<int32_t>;
   static constexpr int64_t width = 4;
+  static constexpr int table_bits = 0;
 
   static F set(float value) { return {{value, value, value, value}}; }
   template <class Type>
@@ -112,6 +113,7 @@ struct Vector {
   static I shift_to_exponent(I value) {
     return each_int([&](int i) { return wrapped(uint32_t(value.lane[i]) << 23); });
   }
+  static I entry(const int32_t *table, I) { return set(table[0]); }
   static I key(F value) {
     return each_int([&](int i) { return key_of(value.lane[i]); });
   }
