@@ -25,6 +25,7 @@ constexpr Compressions compressions;
 struct Vector {
   using F = __m256;
   using I = __m256i;
+  using D = __m256d;
   static constexpr int64_t width = 8;
   static constexpr int table_bits = 3;
 
@@ -116,6 +117,12 @@ struct Vector {
     }
   };
 
+  static F load(const float *from) { return _mm256_loadu_ps(from); }
+  static D load(const double *from) { return _mm256_loadu_pd(from); }
+  static void store(double *to, D value) { _mm256_storeu_pd(to, value); }
+  static D max(D a, D b) { return _mm256_max_pd(a, b); }
+  static D min(D a, D b) { return _mm256_min_pd(a, b); }
+
   static I set(int32_t value) { return _mm256_set1_epi32(value); }
   static I load(const int32_t *from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)); }
   static void store(int32_t *to, I value) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), value); }
@@ -125,6 +132,11 @@ struct Vector {
   static I sub(I a, I b) { return _mm256_sub_epi32(a, b); }
   static I max(I a, I b) { return _mm256_max_epi32(a, b); }
   static I min(I a, I b) { return _mm256_min_epi32(a, b); }
+  static int32_t total(I value) {
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
+    sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
+  }
   static I both(I a, I b) { return _mm256_and_si256(a, b); }
   static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23 - table_bits); }
   // Of a table of 2^table_bits: the entries that the low bits of the indices name.

@@ -15,6 +15,7 @@ constexpr uint8_t compressions[16][8] = {{0}, {0},    {1},    {0, 1},    {2},   
 struct Vector {
   using F = float32x4_t;
   using I = int32x4_t;
+  using D = float64x2_t;
   static constexpr int64_t width = 4;
   static constexpr int table_bits = 0;
 
@@ -76,6 +77,12 @@ struct Vector {
     double total() const { return vaddvq_f64(vaddq_f64(low, high)); }
   };
 
+  static F load(const float *from) { return vld1q_f32(from); }
+  static D load(const double *from) { return vld1q_f64(from); }
+  static void store(double *to, D value) { vst1q_f64(to, value); }
+  static D max(D a, D b) { return vmaxq_f64(a, b); }
+  static D min(D a, D b) { return vminq_f64(a, b); }
+
   static I set(int32_t value) { return vdupq_n_s32(value); }
   static I load(const int32_t *from) { return vld1q_s32(from); }
   static void store(int32_t *to, I value) { vst1q_s32(to, value); }
@@ -85,6 +92,7 @@ struct Vector {
   static I sub(I a, I b) { return vsubq_s32(a, b); }
   static I max(I a, I b) { return vmaxq_s32(a, b); }
   static I min(I a, I b) { return vminq_s32(a, b); }
+  static int32_t total(I value) { return vaddvq_s32(value); }
   static I both(I a, I b) { return vandq_s32(a, b); }
   static I shift_to_exponent(I value) { return vshlq_n_s32(value, 23); }
   static I entry(const int32_t *table, I) { return set(table[0]); }

@@ -14,9 +14,14 @@ struct Four {
   Element lane[4];
 };
 
+struct Two {
+  double lane[2];
+};
+
 struct Vector {
   using F = Four<float>;
   using I = Four<int32_t>;
+  using D = Two;
   static constexpr int64_t width = 4;
   static constexpr int table_bits = 0;
 
@@ -84,6 +89,12 @@ struct Vector {
     double total() const { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
   };
 
+  static F load(const float *from) { return load(Float32(), from); }
+  static D load(const double *from) { return {{from[0], from[1]}}; }
+  static void store(double *to, D value) { to[0] = value.lane[0], to[1] = value.lane[1]; }
+  static D max(D a, D b) { return {{std::max(a.lane[0], b.lane[0]), std::max(a.lane[1], b.lane[1])}}; }
+  static D min(D a, D b) { return {{std::min(a.lane[0], b.lane[0]), std::min(a.lane[1], b.lane[1])}}; }
+
   static I set(int32_t value) { return {{value, value, value, value}}; }
   static I load(const int32_t *from) { return {{from[0], from[1], from[2], from[3]}}; }
   static void store(int32_t *to, I value) {
@@ -107,6 +118,7 @@ struct Vector {
   static I min(I a, I b) {
     return each_int([&](int i) { return std::min(a.lane[i], b.lane[i]); });
   }
+  static int32_t total(I value) { return value.lane[0] + value.lane[1] + value.lane[2] + value.lane[3]; }
   static I both(I a, I b) {
     return each_int([&](int i) { return a.lane[i] & b.lane[i]; });
   }
