@@ -110,7 +110,7 @@ class Choose {
   }
 
   // Writes the candidates in order, and marks the rows whose order is not certain.
-  void order() {
+  [[gnu::noinline]] MOE_GATING_FLATTEN void order() {
     const auto &weights = block_.args.bias == nullptr ? scratch_.candidate_values : scratch_.candidate_scores;
     for (int64_t first = 0; first < block_.rows; first += width) sort_rows(scratch_.order, first);
     for (int64_t row = 0; row < block_.rows; ++row) {
