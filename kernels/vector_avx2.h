@@ -3,8 +3,7 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
-
+#include "bits.h"
 #include "half.h"
 
 namespace moe_gating {
@@ -162,17 +161,7 @@ struct Vector {
   static uint64_t at_least(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
   static uint64_t greater(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
   static uint64_t equal(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
-  // Writes the numbers of the bits that are set, each plus `base`, at least the first 16 of them; behind them any numbers of
-  // the `count` bits.
-  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) {
-    int64_t written = 0;
-    for (int64_t i = 0; i < count; i += width, bits >>= width) {
-      const auto *lanes = reinterpret_cast<const __m128i *>(&compressions.lanes[bits & 0xff]);
-      const I numbers = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes));
-      store(to + std::min<int64_t>(written, 16), add(set(base + static_cast<int32_t>(i)), numbers));
-      written += __builtin_popcountll(bits & 0xff);
-    }
-  }
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) { unpack_bits(bits, count, base, to); }
   static F gather(const float *from, I indices) { return _mm256_i32gather_ps(from, indices, 4); }
 
   // Of a table of 16: the entries that the low four bits of the indices name.

@@ -3,6 +3,7 @@
 
 #include <arm_neon.h>
 
+#include "bits.h"
 #include "half.h"
 
 namespace moe_gating {
@@ -115,10 +116,7 @@ struct Vector {
   static uint64_t at_least(F a, F b) { return bits_of_lanes(vcgeq_f32(a, b)); }
   static uint64_t greater(F a, F b) { return bits_of_lanes(vcgtq_f32(a, b)); }
   static uint64_t equal(F a, F b) { return bits_of_lanes(vceqq_f32(a, b)); }
-  // Writes the numbers of the first 16 bits that are set, each plus `base`.
-  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
-    for (int i = 0; i < 16 && bits != 0; ++i, bits &= bits - 1) to[i] = base + __builtin_ctzll(bits);
-  }
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) { unpack_bits(bits, count, base, to); }
   static F gather(const float *from, I indices) {
     const float lanes[4] = {from[vgetq_lane_s32(indices, 0)], from[vgetq_lane_s32(indices, 1)],
                             from[vgetq_lane_s32(indices, 2)], from[vgetq_lane_s32(indices, 3)]};

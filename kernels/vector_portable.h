@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bits.h"
 #include "half.h"
 
 namespace moe_gating {
@@ -155,10 +156,7 @@ struct Vector {
   static uint64_t equal(F a, F b) {
     return bits_of_lanes([&](int i) { return a.lane[i] == b.lane[i]; });
   }
-  // Writes the numbers of the first 16 bits that are set, each plus `base`.
-  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
-    for (int i = 0; i < 16 && bits != 0; ++i, bits &= bits - 1) to[i] = base + __builtin_ctzll(bits);
-  }
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) { unpack_bits(bits, count, base, to); }
   static F gather(const float *from, I indices) {
     return each([&](int i) { return from[indices.lane[i]]; });
   }
