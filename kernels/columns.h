@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 
 #include "scores.h"
 
@@ -23,10 +22,15 @@ struct Columns {
 
   template <class Number>
   static Columns load(const Square<Number> &square, int64_t first) {
+    return load(square[first], lanes);
+  }
+
+  template <class Number>
+  static Columns load(const Number *from, int64_t stride) {
     Columns columns;
     for (int64_t part = 0; part < parts; ++part) {
       F tile[width];
-      for (int64_t row = 0; row < width; ++row) tile[row] = load_number(&square[first + row][part * width]);
+      for (int64_t row = 0; row < width; ++row) tile[row] = load_number(from + row * stride + part * width);
       Vector::transpose(tile);
       for (int64_t lane = 0; lane < width; ++lane) columns.of[part * width + lane] = tile[lane];
     }
@@ -49,40 +53,6 @@ struct Columns {
   static void store_number(float *to, F number) { Vector::store(to, number); }
   static void store_number(int32_t *to, F number) { Vector::store(to, Vector::bits(number)); }
 };
-
-// Batcher's odd-even merge sort of 16: the pairs that are put in order, one after the other.
-struct Network {
-  static constexpr int pairs = 63;
-  int first[pairs] = {}, second[pairs] = {};
-
-  constexpr Network() {
-    int pair = 0;
-    for (int p = 1; p < lanes; p *= 2)
-      for (int k = p; k >= 1; k /= 2)
-        for (int j = k % p; j + k < lanes; j += 2 * k)
-          for (int i = j; i < std::min<int>(j + k, lanes - k); ++i)
-            if (i / (2 * p) == (i + k) / (2 * p)) first[pair] = i, second[pair++] = i + k;
-  }
-};
-constexpr Network network;
-
-template <class V>
-void exchange(V &a, V &b) {
-  const V greater = Vector::max(a, b);
-  b = Vector::min(a, b);
-  a = greater;
-}
-
-template <class V, size_t... pair>
-void sort_descending(V (&numbers)[lanes], std::index_sequence<pair...>) {
-  (exchange(numbers[network.first[pair]], numbers[network.second[pair]]), ...);
-}
-
-// Sorts in each row. No float may be NaN.
-template <class V>
-void sort_descending(V (&numbers)[lanes]) {
-  sort_descending(numbers, std::make_index_sequence<Network::pairs>());
-}
 
 }  // namespace
 }  // namespace moe_gating

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "columns.h"
+#include "scratch.h"
 #include "select.h"
 
 namespace moe_gating {
@@ -18,6 +20,11 @@ struct Largest {
     first = Vector::max(value, first);
   }
 };
+
+template <bool two>
+Largest<two> pair(F a, F b) {
+  return {Vector::max(a, b), Vector::min(a, b)};
+}
 
 // Of a vector and another: each lane has seen what two lanes of the same group had.
 template <bool two, int level>
@@ -58,7 +65,8 @@ MOE_GATING_INLINE void score_groups_by(Values choice, int64_t group_count, int64
     const auto of_group = [&](int64_t group) {
       const int64_t from = std::min(first + group, group_count - 1) * size;
       Largest<two> largest = {vectors > 0 ? choice(from) : lowest, lowest};
-      for (int64_t i = 1; i < vectors; ++i) largest.see(choice(from + i * width));
+      if (whole == 2) largest = pair<two>(largest.first, choice(from + width));
+      for (int64_t i = whole == 2 ? 2 : 1; i < vectors; ++i) largest.see(choice(from + i * width));
       if (tailed) largest.see(Vector::head(choice(from + vectors * width), rest, lowest));
       return largest;
     };
@@ -70,7 +78,7 @@ MOE_GATING_INLINE void score_groups_by(Values choice, int64_t group_count, int64
       groups = merge_groups<two, levels>(of_group);
     }
     const F score = two ? Vector::add(groups.first, groups.second) : groups.first;
-    Vector::store(scores + first, Vector::head(score, group_count - first, lowest));
+    Vector::store(scores + first, Vector::head(score, group_count - first, Vector::set(nan)));
   }
 }
 
@@ -82,7 +90,7 @@ void score_groups_by(Values choice, int64_t group_count, int64_t size, float *sc
   score_groups_by<two, -1, true>(choice, group_count, size, scores);
 }
 
-// Writes a score for each group, and -inf where others have more in a vector. There is slack behind scores.
+// Writes a score for each group, and NaN, which comes last, where a vector has more.
 template <class Values>
 void score_groups(Values choice, int64_t group_count, int64_t size, bool two, float *scores) {
   // Of one expert there is no second: its group's score is its value.
@@ -92,11 +100,11 @@ void score_groups(Values choice, int64_t group_count, int64_t size, bool two, fl
     score_groups_by<false>(choice, group_count, size, scores);
 }
 
-// For up to `most` groups of each row, a bit for each that is kept: those that fewer than k_group come before. An earlier
-// group comes before when its score is not less, a later one only when its score is greater.
+// Of up to `most` groups, those that fewer than k_group come before. An earlier group comes before when its score is not
+// less, a later one only when its score is greater.
 template <int64_t most>
-MOE_GATING_INLINE void keep_few(const Square<float> &scores, int64_t first_row, int64_t k_group, int32_t *kept) {
-  const Columns columns = Columns::load(scores, first_row);
+MOE_GATING_INLINE void keep_few(const float *scores, int64_t size, int64_t k_group, Kept *kept) {
+  const Columns columns = Columns::load(scores, MOE_GATING_MAX_GROUPS);
   I keys[most], before[most];
   for (int64_t group = 0; group < most; ++group) {
     keys[group] = Vector::key(columns.of[group]);
@@ -110,26 +118,11 @@ MOE_GATING_INLINE void keep_few(const Square<float> &scores, int64_t first_row, 
   I bits = Vector::set(int32_t{0});
   for (int64_t group = 0; group < most; ++group)
     bits = Vector::add_where_less(bits, before[group], static_cast<int32_t>(k_group), int32_t{1} << group);
-  Vector::store(kept + first_row, bits);
-}
-
-// Writes the first expert of each group that is kept, ascending.
-inline void keep_groups(const int32_t *ranks, int64_t group_count, int64_t size, int64_t k_group, int32_t *kept) {
-  int64_t count = 0;
-  for (int64_t group = 0; group < group_count; ++group) {
-    kept[count] = static_cast<int32_t>(group * size);
-    count += ranks[group] < k_group;
-  }
-}
-
-// The other way to drop groups, for small ones: -inf for their experts.
-template <class Values>
-void mask_groups(const int32_t *ranks, int64_t group_count, int64_t size, int64_t k_group, Values choice,
-                 float *masked) {
-  for (int64_t i = 0; i < group_count * size; i += width) Vector::store(masked + i, choice(i));
-  for (int64_t group = 0; group < group_count; ++group)
-    for (int64_t i = group * size; i < (group + 1) * size; ++i)
-      masked[i] = ranks[group] < k_group ? masked[i] : -infinity;
+  int32_t bits_of[width];
+  Vector::store(bits_of, bits);
+  for (int64_t row = 0; row < width; ++row)
+    for (int64_t i = 0; i < k_group; ++i, bits_of[row] &= bits_of[row] - 1)
+      kept[row][i] = static_cast<int32_t>(__builtin_ctz(static_cast<uint32_t>(bits_of[row])) * size);
 }
 
 }  // namespace

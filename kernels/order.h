@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "columns.h"
+#include "sort.h"
 
 namespace moe_gating {
 namespace {
@@ -17,6 +18,8 @@ inline I with_places(I keys, int64_t first) {
   return Vector::add(Vector::both(keys, Vector::set(int32_t{~15})), Vector::load(codes_of_places + first));
 }
 
+alignas(64) constexpr int32_t places[lanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 inline I places_of(I keys) {
   return Vector::sub(Vector::set(int32_t{15}), Vector::both(keys, Vector::set(int32_t{15})));
 }
@@ -26,7 +29,7 @@ MOE_GATING_INLINE void sort_rows(Square<int32_t> &square, int64_t first) {
   Columns columns = Columns::load(square, first);
   I keys[lanes];
   for (int64_t lane = 0; lane < lanes; ++lane) keys[lane] = Vector::bits(columns.of[lane]);
-  sort_descending(keys);
+  sort_run(keys);
   for (int64_t lane = 0; lane < lanes; ++lane) columns.of[lane] = Vector::floats(keys[lane]);
   columns.store(square, first);
 }

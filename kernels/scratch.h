@@ -10,11 +10,14 @@
 namespace moe_gating {
 namespace {
 
-// 32 kB of scores.
-constexpr int64_t experts_per_block = 4 * MOE_GATING_MAX_EXPERTS;
+// 64 kB of scores.
+constexpr int64_t experts_per_block = 8 * MOE_GATING_MAX_EXPERTS;
 
 // From one row of scratch to the next: a whole number of vectors of any width.
 inline int64_t stride_of(int64_t experts) { return (experts + slack - 1) / slack * slack; }
+
+// The first expert of each group that a row keeps, ascending.
+using Kept = int32_t[MOE_GATING_MAX_GROUPS + 1];
 
 struct Scratch {
   alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
@@ -25,21 +28,22 @@ struct Scratch {
   alignas(64) float row_maxima[rows_per_block];
   alignas(64) float bounds[rows_per_block];
   alignas(64) float reciprocals[rows_per_block];
-  alignas(64) int32_t kept_bits[rows_per_block];
   int64_t candidate_counts[rows_per_block];
   bool unusual[rows_per_block];
-  // Groups.
-  alignas(64) Square<float> few_group_scores;
-  alignas(64) float group_scores[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
-  alignas(64) int32_t group_ranks[rows_per_block][MOE_GATING_MAX_GROUPS + slack];
-  alignas(64) int32_t kept[rows_per_block][MOE_GATING_MAX_GROUPS + 1];
+  alignas(64) float wide[rows_per_block][MOE_GATING_MAX_GROUPS];  // scores of groups, or maxima of up to as many lanes
+  alignas(64) Kept kept[rows_per_block];
   // Candidates. What a row does not fill are still numbers of experts.
   alignas(64) int32_t candidates[rows_per_block][3 * usual] = {};
   alignas(64) Square<float> candidate_scores;
   alignas(64) Square<float> candidate_values;
   alignas(64) Square<int32_t> order;
   alignas(64) float ordered[rows_per_block][lanes + slack];
-  // Of a row that takes the long way.
+  // Of rows that choose many: bounds, columns, and of one of them what may be chosen.
+  alignas(64) float wide_bounds[rows_per_block];
+  union {
+    alignas(64) double doubles[(MOE_GATING_MAX_EXPERTS + slack) * (width / 2)];
+    alignas(64) float floats[(MOE_GATING_MAX_EXPERTS + slack) * width];
+  } columns;
   alignas(64) float choice[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) int32_t experts[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float values[MOE_GATING_MAX_EXPERTS + slack];

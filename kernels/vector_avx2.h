@@ -3,8 +3,7 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
-
+#include "bits.h"
 #include "half.h"
 
 namespace moe_gating {
@@ -25,7 +24,9 @@ constexpr Compressions compressions;
 struct Vector {
   using F = __m256;
   using I = __m256i;
+  using D = __m256d;
   static constexpr int64_t width = 8;
+  static constexpr int table_bits = 3;
 
   static F set(float value) { return _mm256_set1_ps(value); }
   static F load(Float32, const float *from) { return _mm256_loadu_ps(from); }
@@ -115,6 +116,12 @@ struct Vector {
     }
   };
 
+  static F load(const float *from) { return _mm256_loadu_ps(from); }
+  static D load(const double *from) { return _mm256_loadu_pd(from); }
+  static void store(double *to, D value) { _mm256_storeu_pd(to, value); }
+  static D max(D a, D b) { return _mm256_max_pd(a, b); }
+  static D min(D a, D b) { return _mm256_min_pd(a, b); }
+
   static I set(int32_t value) { return _mm256_set1_epi32(value); }
   static I load(const int32_t *from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)); }
   static void store(int32_t *to, I value) { _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), value); }
@@ -124,8 +131,15 @@ struct Vector {
   static I sub(I a, I b) { return _mm256_sub_epi32(a, b); }
   static I max(I a, I b) { return _mm256_max_epi32(a, b); }
   static I min(I a, I b) { return _mm256_min_epi32(a, b); }
+  static int32_t total(I value) {
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(value), _mm256_extracti128_si256(value, 1));
+    sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
+  }
   static I both(I a, I b) { return _mm256_and_si256(a, b); }
-  static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23); }
+  static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23 - table_bits); }
+  // Of a table of 2^table_bits: the entries that the low bits of the indices name.
+  static I entry(const int32_t *table, I indices) { return _mm256_permutevar8x32_epi32(load(table), indices); }
   static I key(F value) {
     const I read = bits(_mm256_add_ps(value, _mm256_setzero_ps()));
     const I ordered = _mm256_xor_si256(read, _mm256_srli_epi32(_mm256_srai_epi32(read, 31), 1));
@@ -147,17 +161,7 @@ struct Vector {
   static uint64_t at_least(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
   static uint64_t greater(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_GT_OQ)); }
   static uint64_t equal(F a, F b) { return bits_of_lanes(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)); }
-  // Writes the numbers of the bits that are set, each plus `base`, at least the first 16 of them; behind them any numbers of
-  // the `count` bits.
-  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) {
-    int64_t written = 0;
-    for (int64_t i = 0; i < count; i += width, bits >>= width) {
-      const auto *lanes = reinterpret_cast<const __m128i *>(&compressions.lanes[bits & 0xff]);
-      const I numbers = _mm256_cvtepu8_epi32(_mm_loadl_epi64(lanes));
-      store(to + std::min<int64_t>(written, 16), add(set(base + static_cast<int32_t>(i)), numbers));
-      written += __builtin_popcountll(bits & 0xff);
-    }
-  }
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) { unpack_bits(bits, count, base, to); }
   static F gather(const float *from, I indices) { return _mm256_i32gather_ps(from, indices, 4); }
 
   // Of a table of 16: the entries that the low four bits of the indices name.

@@ -19,7 +19,9 @@ struct Numbers {
 struct Vector {
   using F = __m512;
   using I = __m512i;
+  using D = __m512d;
   static constexpr int64_t width = 16;
+  static constexpr int table_bits = 4;
 
   static F set(float value) { return _mm512_set1_ps(value); }
   static F load(Float32, const float *from) { return _mm512_loadu_ps(from); }
@@ -109,6 +111,12 @@ struct Vector {
     double total() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
   };
 
+  static F load(const float *from) { return _mm512_loadu_ps(from); }
+  static D load(const double *from) { return _mm512_loadu_pd(from); }
+  static void store(double *to, D value) { _mm512_storeu_pd(to, value); }
+  static D max(D a, D b) { return _mm512_max_pd(a, b); }
+  static D min(D a, D b) { return _mm512_min_pd(a, b); }
+
   static I set(int32_t value) { return _mm512_set1_epi32(value); }
   static I load(const int32_t *from) { return _mm512_loadu_si512(from); }
   static void store(int32_t *to, I value) { _mm512_storeu_si512(to, value); }
@@ -117,8 +125,11 @@ struct Vector {
   static I add(I a, I b) { return _mm512_add_epi32(a, b); }
   static I max(I a, I b) { return _mm512_max_epi32(a, b); }
   static I min(I a, I b) { return _mm512_min_epi32(a, b); }
+  static int32_t total(I value) { return _mm512_reduce_add_epi32(value); }
   static I both(I a, I b) { return _mm512_and_si512(a, b); }
-  static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23); }
+  static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23 - table_bits); }
+  // Of a table of 2^table_bits: the entries that the low bits of the indices name.
+  static I entry(const int32_t *table, I indices) { return _mm512_permutexvar_epi32(indices, load(table)); }
   static I key(F value) {
     const I read = bits(_mm512_add_ps(value, _mm512_setzero_ps()));
     const I ordered = _mm512_xor_si512(read, _mm512_srli_epi32(_mm512_srai_epi32(read, 31), 1));

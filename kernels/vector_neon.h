@@ -3,6 +3,7 @@
 
 #include <arm_neon.h>
 
+#include "bits.h"
 #include "half.h"
 
 namespace moe_gating {
@@ -15,7 +16,9 @@ constexpr uint8_t compressions[16][8] = {{0}, {0},    {1},    {0, 1},    {2},   
 struct Vector {
   using F = float32x4_t;
   using I = int32x4_t;
+  using D = float64x2_t;
   static constexpr int64_t width = 4;
+  static constexpr int table_bits = 0;
 
   static F set(float value) { return vdupq_n_f32(value); }
   static F load(Float32, const float *from) { return vld1q_f32(from); }
@@ -75,6 +78,12 @@ struct Vector {
     double total() const { return vaddvq_f64(vaddq_f64(low, high)); }
   };
 
+  static F load(const float *from) { return vld1q_f32(from); }
+  static D load(const double *from) { return vld1q_f64(from); }
+  static void store(double *to, D value) { vst1q_f64(to, value); }
+  static D max(D a, D b) { return vmaxq_f64(a, b); }
+  static D min(D a, D b) { return vminq_f64(a, b); }
+
   static I set(int32_t value) { return vdupq_n_s32(value); }
   static I load(const int32_t *from) { return vld1q_s32(from); }
   static void store(int32_t *to, I value) { vst1q_s32(to, value); }
@@ -84,8 +93,10 @@ struct Vector {
   static I sub(I a, I b) { return vsubq_s32(a, b); }
   static I max(I a, I b) { return vmaxq_s32(a, b); }
   static I min(I a, I b) { return vminq_s32(a, b); }
+  static int32_t total(I value) { return vaddvq_s32(value); }
   static I both(I a, I b) { return vandq_s32(a, b); }
   static I shift_to_exponent(I value) { return vshlq_n_s32(value, 23); }
+  static I entry(const int32_t *table, I) { return set(table[0]); }
   static I key(F value) {
     const I read = bits(vaddq_f32(value, set(0.0f)));
     const uint32x4_t flip = vshrq_n_u32(vreinterpretq_u32_s32(vshrq_n_s32(read, 31)), 1);
@@ -105,10 +116,7 @@ struct Vector {
   static uint64_t at_least(F a, F b) { return bits_of_lanes(vcgeq_f32(a, b)); }
   static uint64_t greater(F a, F b) { return bits_of_lanes(vcgtq_f32(a, b)); }
   static uint64_t equal(F a, F b) { return bits_of_lanes(vceqq_f32(a, b)); }
-  // Writes the numbers of the first 16 bits that are set, each plus `base`.
-  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
-    for (int i = 0; i < 16 && bits != 0; ++i, bits &= bits - 1) to[i] = base + __builtin_ctzll(bits);
-  }
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) { unpack_bits(bits, count, base, to); }
   static F gather(const float *from, I indices) {
     const float lanes[4] = {from[vgetq_lane_s32(indices, 0)], from[vgetq_lane_s32(indices, 1)],
                             from[vgetq_lane_s32(indices, 2)], from[vgetq_lane_s32(indices, 3)]};

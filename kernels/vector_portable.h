@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bits.h"
 #include "half.h"
 
 namespace moe_gating {
@@ -14,10 +15,16 @@ struct Four {
   Element lane[4];
 };
 
+struct Two {
+  double lane[2];
+};
+
 struct Vector {
   using F = Four<float>;
   using I = Four<int32_t>;
+  using D = Two;
   static constexpr int64_t width = 4;
+  static constexpr int table_bits = 0;
 
   static F set(float value) { return {{value, value, value, value}}; }
   template <class Type>
@@ -83,6 +90,12 @@ struct Vector {
     double total() const { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
   };
 
+  static F load(const float *from) { return load(Float32(), from); }
+  static D load(const double *from) { return {{from[0], from[1]}}; }
+  static void store(double *to, D value) { to[0] = value.lane[0], to[1] = value.lane[1]; }
+  static D max(D a, D b) { return {{std::max(a.lane[0], b.lane[0]), std::max(a.lane[1], b.lane[1])}}; }
+  static D min(D a, D b) { return {{std::min(a.lane[0], b.lane[0]), std::min(a.lane[1], b.lane[1])}}; }
+
   static I set(int32_t value) { return {{value, value, value, value}}; }
   static I load(const int32_t *from) { return {{from[0], from[1], from[2], from[3]}}; }
   static void store(int32_t *to, I value) {
@@ -106,12 +119,14 @@ struct Vector {
   static I min(I a, I b) {
     return each_int([&](int i) { return std::min(a.lane[i], b.lane[i]); });
   }
+  static int32_t total(I value) { return value.lane[0] + value.lane[1] + value.lane[2] + value.lane[3]; }
   static I both(I a, I b) {
     return each_int([&](int i) { return a.lane[i] & b.lane[i]; });
   }
   static I shift_to_exponent(I value) {
     return each_int([&](int i) { return wrapped(uint32_t(value.lane[i]) << 23); });
   }
+  static I entry(const int32_t *table, I) { return set(table[0]); }
   static I key(F value) {
     return each_int([&](int i) { return key_of(value.lane[i]); });
   }
@@ -141,10 +156,7 @@ struct Vector {
   static uint64_t equal(F a, F b) {
     return bits_of_lanes([&](int i) { return a.lane[i] == b.lane[i]; });
   }
-  // Writes the numbers of the first 16 bits that are set, each plus `base`.
-  static void unpack(uint64_t bits, int64_t, int32_t base, int32_t *to) {
-    for (int i = 0; i < 16 && bits != 0; ++i, bits &= bits - 1) to[i] = base + __builtin_ctzll(bits);
-  }
+  static void unpack(uint64_t bits, int64_t count, int32_t base, int32_t *to) { unpack_bits(bits, count, base, to); }
   static F gather(const float *from, I indices) {
     return each([&](int i) { return from[indices.lane[i]]; });
   }

@@ -29,6 +29,44 @@ def test_with_a_bias_of_minus_infinity_masked_experts_tie():
     assert expert_idx.tolist() == [[3, 0, 1]]
 
 
+@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("finite", [0, 3, 20, 100])
+@pytest.mark.parametrize(("group_count", "k_group"), [(1, 1), (8, 4), (8, 8), (64, 32)])
+@pytest.mark.parametrize("k", [1, 8, 17, 40, 100])
+def test_where_too_few_are_finite_the_lowest_of_the_others_follow(k, group_count, k_group, finite, norm_type):
+    rng = np.random.default_rng(finite)
+    x = rng.normal(0, 2, (20, 256)).astype(np.float32)
+    bias = np.full(256, -np.inf, np.float32)
+    bias[rng.permutation(256)[:finite]] = 0
+    options = {"k_group": k_group, "group_count": group_count, "norm_type": norm_type}
+    check(x, k, bias=bias, **options)
+    if finite:  # a softmax over nothing but -inf is NaN
+        check(np.where(np.isfinite(bias), x, -np.inf), k, **options)
+
+
+@pytest.mark.parametrize(("group_count", "size"), [(5, 40), (12, 16), (20, 20), (20, 3)])
+def test_groups_whose_score_is_nan_keep_their_own_experts(group_count, size):
+    experts = group_count * size
+    bias = np.full(experts, -np.inf, np.float32)
+    bias[::size] = np.inf  # the sum of the two largest of a group is NaN
+    _, expert_idx, _ = kernel(
+        np.zeros((20, experts), np.float32), 3, bias=bias, k_group=2, group_count=group_count, group_select_mode=1
+    )
+    assert_indices_are_sound(expert_idx, experts)
+
+
+@pytest.mark.parametrize("experts", [16, 64, 256, 2048])
+@pytest.mark.parametrize("distance", [2.0**-24, 2.0**-25])
+def test_scores_that_tie_though_their_exponentials_differ(distance, experts):
+    """The division by the sum rounds neighbouring exponentials to one score, among which the lower index wins."""
+    rng = np.random.default_rng(experts)
+    x = (-distance * rng.integers(0, 40, (40, experts))).astype(np.float32)
+    for k in [1, 6, 8, 12, 16]:
+        _, _, scores = check(x, k)
+        assert len(np.unique(scores[0])) < len(np.unique(x[0]))
+        check(x, k, k_group=3, group_count=8) if experts > 16 else None
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("norm_type", [0, 1])
 @pytest.mark.parametrize("share", [0.01, 0.5, 1])
@@ -52,21 +90,21 @@ def ulps(actual, exact):
 
 
 @pytest.mark.parametrize(("low", "high"), [(-8, 8), (-30, 30), (-87, 40)])
-def test_the_sigmoid_is_within_2_5_ulp_and_monotonic(low, high):
+def test_the_sigmoid_is_within_3_1_ulp_and_monotonic(low, high):
     x = np.linspace(low, high, 2**21, dtype=np.float32).reshape(-1, 2048)
     scores = kernel(x, 1, norm_type=1)[2]
-    assert ulps(scores, 1 / (1 + np.exp(-x.astype(np.float64)))) <= 2.5
+    assert ulps(scores, 1 / (1 + np.exp(-x.astype(np.float64)))) <= 3.1
     coarse = scores.ravel()[:: 2**21 // 500000]  # neighbouring floats may be swapped by a rounding
     assert (np.diff(coarse) >= 0).all()
 
 
 @pytest.mark.parametrize("spread", [0.01, 1, 5, 20])
 @pytest.mark.parametrize("experts", [3, 128, 160, 256, 2048])
-def test_the_softmax_is_within_3_6_ulp(experts, spread):
+def test_the_softmax_is_within_4_3_ulp(experts, spread):
     x = np.random.default_rng(experts).normal(0, spread, (1000, experts)).astype(np.float32)
     scores = kernel(x, 1)[2]
     exact = np.exp((x - x.max(axis=1, keepdims=True)).astype(np.float64))  # the difference is rounded to float32
-    assert ulps(scores, exact / exact.sum(axis=1, keepdims=True)) <= 3.6
+    assert ulps(scores, exact / exact.sum(axis=1, keepdims=True)) <= 4.3
 
 
 def test_the_sigmoid_saturates():

@@ -1,0 +1,41 @@
+// A block of rows, and what the steps know of it: each runs through the rows before the next begins, so that the processor
+// works on several rows at a time.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "moe_gating_top_k.h"
+#include "scratch.h"
+#include "select.h"
+
+namespace moe_gating {
+namespace {
+
+struct Block {
+  const moe_gating_top_k_args &args;
+  Scratch &scratch;
+  int64_t first, rows, last;  // in x; the last row of all that are to be done
+  int64_t stride = stride_of(args.experts);
+  bool undivided = false;  // scores are exponentials, which a reciprocal divides where it matters
+  bool bounded = false;    // bounds are there already
+  bool ranged = false;     // of the groups only some are kept, as ranges of experts
+
+  float *scores(int64_t row) const { return scratch.scores + row * stride; }
+  float reciprocal(int64_t row) const { return undivided ? scratch.reciprocals[row] : 1.0f; }
+
+  bool drops_groups() const { return args.k_group < args.group_count; }
+  Ranges ranges(int64_t row) const {
+    static constexpr int32_t zero = 0;
+    if (!ranged) return {1, args.experts, &zero};
+    return {args.k_group, args.experts / args.group_count, scratch.kept[row]};
+  }
+
+  void fetch_weights(int64_t row) const {
+    for (int64_t i = 0; i < args.k; ++i)
+      scratch.weights[row][i] = scores(row)[scratch.chosen[row][i]] * reciprocal(row);
+  }
+};
+
+}  // namespace
+}  // namespace moe_gating

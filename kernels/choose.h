@@ -1,0 +1,167 @@
+// Step 4 for a block of rows: a bound from the maxima of lanes, the few experts that reach it, and their order. Rows of which
+// this does not say enough go the long way.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "block.h"
+#include "many.h"
+#include "order.h"
+#include "sort.h"
+
+namespace moe_gating {
+namespace {
+
+// Among the exponentials of a softmax, those whose scores may be equal differ by less than `margin`, relatively, where the
+// scores are at least `least_divided`: then a rounding of them is less than that.
+constexpr float margin = 0x1p-20f, least_divided = 0x1p-120f;
+
+// Beyond, too many experts reach a bound from 16 lanes.
+constexpr int64_t most_usual = 10;
+
+template <class ChoiceOf>
+class Choose {
+ public:
+  Choose(const Block &block, ChoiceOf choice_of) : block_(block), scratch_(block.scratch), choice_of_(choice_of) {}
+
+  // Writes the experts and their scores, best first.
+  MOE_GATING_FLATTEN void choose() {
+    if (block_.args.k > most_usual) {
+      std::fill_n(scratch_.unusual, block_.rows, true);
+      return choose_unusual();
+    }
+    if (takes_all()) {
+      for (int64_t row = 0; row < block_.rows; ++row) {
+        scratch_.candidate_counts[row] = block_.args.experts;
+        for (int64_t i = 0; i < lanes; i += width)
+          Vector::store(scratch_.candidates[row] + i, Vector::load(places + i));
+        fetch<true>(row);
+      }
+    } else {
+      find_candidates();
+      for (int64_t row = 0; row < block_.rows; ++row) fetch<false>(row);
+    }
+    order();
+    choose_unusual();
+  }
+
+ private:
+  bool takes_all() const { return block_.args.experts <= lanes && !block_.drops_groups(); }
+
+  void find_candidates() {
+    if (!block_.bounded) {
+      if (block_.drops_groups())
+        for (int64_t row = 0; row < block_.rows; ++row)
+          lane_maxima(choice_of_(row), block_.ranges(row), scratch_.maxima[row]);
+      for (int64_t first = 0; first < block_.rows; first += width) {
+        Columns columns = Columns::load(scratch_.maxima, first);
+        sort_run(columns.of);
+        Vector::store(scratch_.bounds + first, columns.of[block_.args.k - 1]);
+      }
+    }
+    for (int64_t row = 0; row < block_.rows; ++row) {
+      const F bound = Vector::set(scratch_.bounds[row] * (block_.undivided ? 1 - margin : 1.0f));
+      const auto reaches = [&](F value) { return Vector::at_least(value, bound); };
+      scratch_.candidate_counts[row] =
+          collect(choice_of_(row), block_.ranges(row), reaches, scratch_.candidates[row], 0);
+    }
+    for (int64_t row = 0; row < block_.rows; ++row)
+      if (scratch_.candidate_counts[row] > usual) thin(row);
+  }
+
+  // Of more candidates than usual, those that reach the bound, the greater ones first; still too many if more than `usual`
+  // are greater.
+  [[gnu::noinline]] void thin(int64_t row) {
+    const auto values = divided(row, choice_of_(row));
+    const Ranges ranges = block_.ranges(row);
+    const F bound = Vector::set(scratch_.bounds[row] * block_.reciprocal(row));
+    int32_t *const experts = scratch_.candidates[row];
+    int64_t count = collect(values, ranges, [&](F value) { return Vector::greater(value, bound); }, experts, 0);
+    if (count <= usual)
+      count = std::min(usual,
+                       collect(values, ranges, [&](F value) { return Vector::equal(value, bound); }, experts, count));
+    scratch_.candidate_counts[row] = count;
+  }
+
+  Product divided(int64_t row, Plain choice) const { return {choice.values, Vector::set(block_.reciprocal(row))}; }
+  Biased divided(int64_t, Biased choice) const { return choice; }
+
+  // The scores of the candidates, which may be all experts, and what decides among them.
+  template <bool all>
+  void fetch(int64_t row) {
+    const int64_t count = scratch_.candidate_counts[row];
+    const float *const scores = block_.scores(row), *const bias = scratch_.bias;
+    for (int64_t i = 0; i < lanes; i += width) {
+      const I experts = Vector::load(scratch_.candidates[row] + i);
+      F value = all ? Vector::load(scores + i) : Vector::gather(scores, experts);
+      if (block_.undivided) value = Vector::mul(value, Vector::set(block_.reciprocal(row)));
+      if (block_.args.bias != nullptr) {
+        Vector::store(scratch_.candidate_scores[row] + i, value);
+        value = Vector::add(value, all ? Vector::load(bias + i) : Vector::gather(bias, experts));
+      }
+      value = Vector::head(value, count - i, Vector::set(-infinity));
+      Vector::store(scratch_.candidate_values[row] + i, value);
+      Vector::store(scratch_.order[row] + i, with_places(Vector::key(value), i));
+    }
+    bool usable = all || (count >= block_.args.k && count <= usual && scratch_.bounds[row] > -infinity);
+    if (!all && block_.undivided) usable = usable && scratch_.bounds[row] * block_.reciprocal(row) >= least_divided;
+    scratch_.unusual[row] = !usable;
+  }
+
+  // Writes the candidates in order, and marks the rows whose order is not certain.
+  [[gnu::noinline]] MOE_GATING_FLATTEN void order() {
+    const auto &weights = block_.args.bias == nullptr ? scratch_.candidate_values : scratch_.candidate_scores;
+    for (int64_t first = 0; first < block_.rows; first += width) sort_rows(scratch_.order, first);
+    for (int64_t row = 0; row < block_.rows; ++row) {
+      for (int64_t i = 0; i < lanes; i += width) {
+        const I places = places_of(Vector::load(scratch_.order[row] + i));
+        Vector::store(scratch_.chosen[row] + i, Vector::pick(scratch_.candidates[row], places));
+        Vector::store(scratch_.ordered[row] + i, Vector::pick(scratch_.candidate_values[row], places));
+        Vector::store(scratch_.weights[row] + i, Vector::pick(weights[row], places));
+      }
+      scratch_.ordered[row][lanes] = -infinity;
+    }
+    for (int64_t row = 0; row < block_.rows; ++row)
+      for (int64_t i = 0; i < lanes; i += width)
+        if (Vector::any_less(Vector::load(scratch_.ordered[row] + i), Vector::load(scratch_.ordered[row] + i + 1)))
+          scratch_.unusual[row] = true;
+  }
+
+  [[gnu::noinline]] void choose_unusual() {
+    const bool bounded = block_.args.k <= most_usual && !takes_all();
+    int64_t rows[rows_per_block], count = 0;
+    for (int64_t row = 0; row < block_.rows; ++row) {
+      rows[count] = row;
+      scratch_.wide_bounds[count] = scratch_.bounds[row] * block_.reciprocal(row);
+      count += scratch_.unusual[row];
+    }
+    if (count == 0) return;
+    const auto values_of = [&](int64_t row) { return divided(row, choice_of_(row)); };
+    const auto ranges_of = [&](int64_t row) { return block_.ranges(row); };
+    choose_many(rows, count, block_.args.k, bounded, values_of, ranges_of, scratch_);
+    for (int64_t i = 0; i < count; ++i) {
+      if (scratch_.unusual[rows[i]]) select_one(rows[i]);
+      block_.fetch_weights(rows[i]);
+    }
+  }
+
+  // Where values are missing.
+  [[gnu::noinline]] void select_one(int64_t row) {
+    const auto values = divided(row, choice_of_(row));
+    for (int64_t i = 0; i < block_.args.experts; i += width) Vector::store(scratch_.choice + i, values(i));
+    select(scratch_.choice, block_.args.experts, block_.ranges(row), block_.args.k, scratch_.chosen[row]);
+  }
+
+  const Block &block_;
+  Scratch &scratch_;
+  const ChoiceOf choice_of_;
+};
+
+template <class ChoiceOf>
+MOE_GATING_INLINE void choose(const Block &block, ChoiceOf choice_of) {
+  Choose<ChoiceOf>(block, choice_of).choose();
+}
+
+}  // namespace
+}  // namespace moe_gating

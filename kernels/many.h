@@ -1,0 +1,208 @@
+// Of many experts a row: those above a bound that is searched for, in order, `rows` at a time.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "moe_gating_top_k.h"
+#include "scratch.h"
+#include "select.h"
+#include "sort.h"
+
+namespace moe_gating {
+namespace {
+
+// A value and its expert in one number, exactly: of equal values the lower expert's is the greater.
+constexpr double experts_in_a_number = MOE_GATING_MAX_EXPERTS;
+constexpr double no_expert = -0x1p44;  // less than any
+
+inline void number(const float *values, const int32_t *experts, int64_t count, double *numbers) {
+  for (int64_t i = 0; i < count; i += width) {
+    int32_t keys[width];
+    Vector::store(keys, Vector::key(Vector::load(Float32(), values + i)));
+    for (int64_t lane = 0; lane < width; ++lane)
+      numbers[i + lane] = keys[lane] * experts_in_a_number + (MOE_GATING_MAX_EXPERTS - 1 - experts[i + lane]);
+  }
+}
+
+inline int32_t expert_in(double number) {
+  number += 0x1.8p52;  // now its integer is in the low bits
+  uint64_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  return static_cast<int32_t>(MOE_GATING_MAX_EXPERTS - 1 - bits % MOE_GATING_MAX_EXPERTS);
+}
+
+// So many that a search for a bound ends soon, and that sorting them costs little more than sorting k.
+inline int64_t most_wanted(int64_t k) { return k + k / 4 + 8; }
+
+// Up to here the bound comes from the maxima of lanes, at least twice as many as k.
+constexpr int64_t most_by_lanes = 32;
+inline int64_t lanes_for(int64_t k) { return k <= 16 ? 32 : 64; }
+
+// The largest values of `count` lanes, which the vectors of a row take in turn; NaN is passed over.
+template <class Values>
+void wide_maxima(Values values, const Ranges &ranges, int64_t count, float *to) {
+  F maxima[2 * most_by_lanes / width];
+  const int64_t vectors = count / width;
+  for (int64_t i = 0; i < vectors; ++i) maxima[i] = Vector::set(-infinity);
+  int64_t vector = 0;
+  ranges.for_each(values, [&](int64_t, int64_t, F value) {
+    maxima[vector] = Vector::max(value, maxima[vector]);
+    vector = vector + 1 == vectors ? 0 : vector + 1;
+  });
+  for (int64_t i = 0; i < vectors; ++i) Vector::store(to + i * width, maxima[i]);
+}
+
+// For each row a bound that at least k values reach, or -inf.
+inline void bounds_by_lanes(int64_t rows, int64_t k, Scratch &scratch) {
+  const int64_t count = lanes_for(k);
+  for (int64_t first = 0; first < rows; first += width) {
+    for (int64_t lane = 0; lane < count; lane += lanes) {
+      const Columns columns = Columns::load(scratch.wide[first] + lane, MOE_GATING_MAX_GROUPS);
+      for (int64_t i = 0; i < lanes; ++i) Vector::store(scratch.columns.floats + (lane + i) * width, columns.of[i]);
+    }
+    Sortable<float>(scratch.columns.floats, count).sort();
+    Vector::store(scratch.wide_bounds + first, Vector::load(scratch.columns.floats + (k - 1) * width));
+  }
+}
+
+// The search for a bound that at least k values of a row are above and at most `most`; or, if many values are equal, for one
+// that they equal and fewer than k are above.
+class Search {
+ public:
+  template <class Values>
+  void begin(Values values, const Ranges &ranges, int64_t k) {
+    F least = Vector::set(infinity), greatest = Vector::set(-infinity);
+    ranges.for_each(values, [&](int64_t, int64_t, F value) {
+      least = Vector::min(value, least);
+      greatest = Vector::max(value, greatest);
+    });
+    below_ = key_of(first_lane(reduce(least, [](F a, F b) { return Vector::min(a, b); }))) - 1.0;
+    above_ = key_of(first_lane(reduce(greatest, [](F a, F b) { return Vector::max(a, b); })));
+    count_below_ = static_cast<double>(ranges.count * ranges.size);
+    count_above_ = 0;
+    k_ = k;
+    found_ = false;
+  }
+
+  // One step; true if there is a next one.
+  template <class Values>
+  bool step(Values values, const Ranges &ranges, bool halve) {
+    if (found_ || above_ - below_ <= 1) return false;
+    const double wanted = static_cast<double>(k_ + most_wanted(k_)) / 2;
+    const double share = halve ? 0.5 : (count_below_ - wanted) / (count_below_ - count_above_);
+    const double middle = std::max(below_ + 1, std::min(above_ - 1, std::floor(below_ + (above_ - below_) * share)));
+    const int64_t count = count_above(values, ranges, value_of(static_cast<int32_t>(middle)));
+    found_ = count >= k_ && count <= most_wanted(k_);
+    (count < k_ || found_ ? above_ : below_) = middle;
+    (count < k_ || found_ ? count_above_ : count_below_) = static_cast<double>(count);
+    return true;
+  }
+
+  float bound() const { return value_of(static_cast<int32_t>(above_)); }
+  bool shared() const { return !found_; }
+
+ private:
+  // The places of two values among all floats, which are about as good as logarithms, and how many values are greater: more
+  // than `most` than the one, fewer than k than the other.
+  double below_, above_, count_below_, count_above_;
+  int64_t k_;
+  bool found_;
+};
+
+// Of each of some of a block's rows the k experts with the largest values, best first.
+template <class ValuesOf, class RangesOf>
+class Many {
+ public:
+  Many(const int64_t *rows, int64_t count, int64_t k, bool bounded, ValuesOf values_of, RangesOf ranges_of,
+       Scratch &scratch)
+      : rows_(rows), count_(count), k_(k), values_of_(values_of), ranges_of_(ranges_of), scratch_(scratch) {
+    const Ranges ranges = ranges_of(rows[0]);
+    all_ = ranges.count * ranges.size <= most_wanted(k);
+    bounded_ = bounded || k <= most_by_lanes;
+    if (all_ || bounded) return;
+    if (bounded_) {
+      for (int64_t i = 0; i < count; ++i)
+        wide_maxima(values_of(rows[i]), ranges_of(rows[i]), lanes_for(k), scratch.wide[i]);
+      bounds_by_lanes(count, k, scratch);
+    } else {
+      search(0, count);
+    }
+  }
+
+  // A row that has fewer than k that are greater than -inf is marked.
+  void choose() {
+    for (int64_t first = 0; first < count_; first += at_once) {
+      const int64_t last = std::min(first + at_once, count_);
+      int64_t count = 0;
+      for (int64_t i = first; i < last; ++i) to_column(i, i - first, count);
+      Sortable<double>(columns(), count).sort();
+      for (int64_t i = first; i < last; ++i)
+        for (int64_t j = 0; j < k_; ++j) scratch_.chosen[rows_[i]][j] = expert_in(columns()[j * at_once + i - first]);
+    }
+  }
+
+ private:
+  static constexpr int64_t at_once = width / 2;
+  double *columns() { return scratch_.columns.doubles; }
+
+  // A step for each row before the next one: none waits for the other.
+  void search(int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) searches_[i].begin(values_of_(rows_[i]), ranges_of_(rows_[i]), k_);
+    bool going = true;
+    for (int step = 1; going; ++step) {
+      going = false;
+      for (int64_t i = first; i < last; ++i)
+        going |= searches_[i].step(values_of_(rows_[i]), ranges_of_(rows_[i]), step % 3 == 0);
+    }
+  }
+
+  // At least k experts of those that are greater than -inf, and not many more; fewer where there are not as many.
+  Candidates collect(int64_t i) {
+    Candidates to{scratch_.experts, scratch_.values, 0};
+    const auto values = values_of_(rows_[i]);
+    const Ranges ranges = ranges_of_(rows_[i]);
+    if (all_) {
+      append<true>(values, ranges, -infinity, to);
+      return to;
+    }
+    if (bounded_) {
+      if (scratch_.wide_bounds[i] > -infinity) append<false>(values, ranges, scratch_.wide_bounds[i], to);
+      if (to.count >= k_ && to.count <= 2 * most_wanted(k_)) return to;
+      search(i, i + 1);
+    }
+    const Search &search = searches_[i];
+    append<true>(values, ranges, search.bound(), to);
+    if (search.shared() && search.bound() > -infinity) append_equal(values, ranges, search.bound(), k_, to);
+    return to;
+  }
+
+  void to_column(int64_t row, int64_t column, int64_t &count) {
+    const Candidates candidates = collect(row);
+    scratch_.unusual[rows_[row]] = candidates.count < k_;
+    for (; count < candidates.count; count += run) std::fill_n(columns() + count * at_once, run * at_once, no_expert);
+    double numbers[MOE_GATING_MAX_EXPERTS + slack];
+    number(candidates.values, candidates.experts, candidates.count, numbers);
+    for (int64_t i = 0; i < candidates.count; ++i) columns()[i * at_once + column] = numbers[i];
+  }
+
+  const int64_t *const rows_;
+  const int64_t count_, k_;
+  const ValuesOf values_of_;
+  const RangesOf ranges_of_;
+  Scratch &scratch_;
+  bool all_, bounded_;
+  Search searches_[rows_per_block];
+};
+
+// `bounded`: wide_bounds has, for each of these rows, a bound that at least k values reach, or -inf.
+template <class ValuesOf, class RangesOf>
+void choose_many(const int64_t *rows, int64_t count, int64_t k, bool bounded, ValuesOf values_of, RangesOf ranges_of,
+                 Scratch &scratch) {
+  Many<ValuesOf, RangesOf>(rows, count, k, bounded, values_of, ranges_of, scratch).choose();
+}
+
+}  // namespace
+}  // namespace moe_gating
