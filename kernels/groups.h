@@ -63,7 +63,8 @@ MOE_GATING_INLINE void score_groups_by(Values choice, int64_t group_count, int64
   const int64_t vectors = whole < 0 ? size / width : whole, rest = size % width;
   for (int64_t first = 0; first < group_count; first += width) {
     const auto of_group = [&](int64_t group) {
-      const int64_t from = std::min(first + group, group_count - 1) * size;
+      if (first + group >= group_count) return Largest<two>{lowest, lowest};
+      const int64_t from = (first + group) * size;
       Largest<two> largest = {vectors > 0 ? choice(from) : lowest, lowest};
       if (whole == 2) largest = pair<two>(largest.first, choice(from + width));
       for (int64_t i = whole == 2 ? 2 : 1; i < vectors; ++i) largest.see(choice(from + i * width));

@@ -23,7 +23,7 @@ template <class Type>
 struct Steps : Block {
   void run() {
     // A sigmoid takes one walk over a row, a softmax two: far enough ahead that what is read has arrived by then.
-    const int64_t ahead = args.norm_type == 1 ? rows_per_block / 2 : rows_per_block;
+    const int64_t ahead = args.norm_type == 1 ? rows_per_block / 2 : 2 * rows_per_block;
     const auto *x = static_cast<const typename Type::Storage *>(args.x) + first * args.x_row_stride;
     if (args.x_column_stride == 1) {
       score([=](int64_t row) {

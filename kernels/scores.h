@@ -114,7 +114,7 @@ struct Logits {
   F load(int64_t i, Part part) const { return Vector::load_part(Type(), x + i, part.count); }
   template <class Size>
   F first_look(int64_t i, Size size) const {
-    __builtin_prefetch(x + next + i);
+    __builtin_prefetch(x + next + i, 0, 2);  // to the second level: the first has no room for a block to come
     return load(i, size);
   }
 };
