@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -41,6 +42,16 @@ def gates_of(case: Case, device: str) -> dict[str, Callable]:
     return gates
 
 
+def finished(run: Callable[[], object]) -> Callable[[], None]:
+    """Waits for the device too."""
+
+    def run_to_the_end() -> None:
+        run()
+        torch.npu.synchronize()
+
+    return run_to_the_end
+
+
 def measure(cases: Iterable[Case], seconds: float, device: str = "cpu") -> Iterator[dict]:
     """One result per case: what the case is, seconds per call of each contestant, and spreads."""
     limit = Limit() if device == "cpu" else None
@@ -53,15 +64,9 @@ def measure(cases: Iterable[Case], seconds: float, device: str = "cpu") -> Itera
         gates = gates_of(case, device)
         assert_equal_choice(gates, logits, bias)
 
-        def finished(gate, logits=logits, bias=bias):
-            def run():
-                gate(logits, bias)
-                if device == "npu":
-                    torch.npu.synchronize()
-
-            return run
-
-        contestants = {label: finished(gate) for label, gate in gates.items()}
+        contestants = {label: functools.partial(gate, logits, bias) for label, gate in gates.items()}
+        if device == "npu":
+            contestants = {label: finished(run) for label, run in contestants.items()}
         if limit is not None and case.threads == 1:
             norm_type = model.all_options()["norm_type"]
             contestants["kernel"] = kernel.prepared(logits, bias, model.k, model.options)

@@ -82,21 +82,23 @@ def vllm_gate(model: Model) -> Callable:
 
 
 def operator(model: Model) -> Callable:
-    """The operator through its public function."""
-    import ascend_moe_gating
+    """The operator through its public function, as model code calls it."""
+    from ascend_moe_gating import npu_moe_gating_top_k
+
+    k, option = model.k, model.all_options()
+    k_group, group_count = option["k_group"], option["group_count"]
+    group_select_mode, norm_type = option["group_select_mode"], option["norm_type"]
 
     def gate(logits, bias):
-        return ascend_moe_gating.npu_moe_gating_top_k(
-            logits, model.k, bias=bias, routed_scaling_factor=2.5, **model.options
-        )[:2]
+        return npu_moe_gating_top_k(
+            logits,
+            k,
+            bias=bias,
+            k_group=k_group,
+            group_count=group_count,
+            group_select_mode=group_select_mode,
+            norm_type=norm_type,
+            routed_scaling_factor=2.5,
+        )
 
     return gate
-
-
-KINDS = {"eager": ("transformers", "vllm"), "inductor": ("inductor static", "inductor dynamic")}
-
-
-def best(result: dict, label: str) -> float:
-    """Seconds of a contestant, or of the fastest of a kind; NaN where it did not run."""
-    ran = [result["seconds"][name] for name in KINDS.get(label, (label,)) if name in result["seconds"]]
-    return min(ran, default=float("nan"))
