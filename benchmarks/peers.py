@@ -102,3 +102,12 @@ def operator(model: Model) -> Callable:
         )
 
     return gate
+
+
+KINDS = {"eager": ("transformers", "vllm"), "inductor": ("inductor static", "inductor dynamic")}
+
+
+def best(result: dict, label: str) -> float:
+    """Seconds of a contestant, or of the fastest of a kind; NaN where it did not run."""
+    ran = [result["seconds"][name] for name in KINDS.get(label, (label,)) if name in result["seconds"]]
+    return min(ran, default=float("nan"))
