@@ -137,9 +137,15 @@ struct Steps : Block {
 template <class Type>
 void run_rows_of(const moe_gating_top_k_args &args, int64_t first, int64_t last) {
   Scratch scratch;
+  for (int64_t row = 0; row < std::min(rows_per_block, last - first); ++row)
+    std::fill_n(scratch.candidates[row], candidates_of_row, 0);
   const auto *bias = static_cast<const typename Type::Storage *>(args.bias);
-  if (bias != nullptr)
-    for (int64_t i = 0; i < args.experts; ++i) scratch.bias[i] = Type::load(bias[i * args.bias_stride]);
+  if (bias != nullptr && args.bias_stride == 1) {
+    const Logits<Type> biases{bias, args.experts, 0};
+    walk(args.experts, [&](int64_t, int64_t i, auto size) { Vector::store(scratch.bias + i, biases.load(i, size)); });
+  } else if (bias != nullptr) {
+    gather<Type>(bias, 0, args.bias_stride, 1, args.experts, scratch.bias, 0);
+  }
   const int64_t step = std::min(rows_per_block, std::max<int64_t>(1, experts_per_block / stride_of(args.experts)));
   for (int64_t row = first; row < last; row += step)
     Steps<Type>{{args, scratch, row, std::min(step, last - row), last}}.run();

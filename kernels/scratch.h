@@ -19,6 +19,8 @@ inline int64_t stride_of(int64_t experts) { return (experts + slack - 1) / slack
 // The first expert of each group that a row keeps, ascending.
 using Kept = int32_t[MOE_GATING_MAX_GROUPS + 1];
 
+constexpr int64_t candidates_of_row = 3 * usual;
+
 struct Scratch {
   alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float scores[experts_per_block + slack];
@@ -33,7 +35,7 @@ struct Scratch {
   alignas(64) float wide[rows_per_block][MOE_GATING_MAX_GROUPS];  // scores of groups, or maxima of up to as many lanes
   alignas(64) Kept kept[rows_per_block];
   // Candidates. What a row does not fill are still numbers of experts.
-  alignas(64) int32_t candidates[rows_per_block][3 * usual] = {};
+  alignas(64) int32_t candidates[rows_per_block][candidates_of_row];
   alignas(64) Square<float> candidate_scores;
   alignas(64) Square<float> candidate_values;
   alignas(64) Square<int32_t> order;
