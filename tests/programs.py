@@ -15,6 +15,12 @@ def start(arguments, **environment):
     return subprocess.run(program, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
 
 
+def on_stand_in(code, **environment):
+    """Run a program that has torch, torch_npu, ctypes and the simulator at hand."""
+    head = "from ascend_moe_gating import simulator\nsimulator.load()\nimport ctypes, torch, torch_npu\n"
+    return start(["-c", head + code], **environment)
+
+
 def run(code, **environment):
     """Run a program and return what it prints."""
     result = start(["-c", textwrap.dedent(code)], **environment)
