@@ -24,6 +24,10 @@ def call(model: Model, tokens: int, dtype: str, library=None, strided: bool = Fa
     return kernel.prepared(shapes.strided(logits) if strided else logits, bias, model.k, model.options, library)
 
 
+def timed(contestants: dict[str, Callable], seconds: float) -> dict[str, dict[str, float]]:
+    return summary(interleave(contestants, seconds, rounds=ROUNDS))
+
+
 def versions(seconds: float) -> Iterator[dict]:
     """The vector versions of the kernel, each in a copy of the library; nothing without AVX-512."""
     libraries = {name: kernel.version(name) for name in ("avx512", "avx2")}
@@ -32,12 +36,7 @@ def versions(seconds: float) -> Iterator[dict]:
     for dtype in PROMISED_DTYPES:
         for name, model in MODELS.items():
             contestants = {version: call(model, TOKENS, dtype, library) for version, library in libraries.items()}
-            yield {
-                "model": name,
-                "dtype": dtype,
-                "tokens": TOKENS,
-                **summary(interleave(contestants, seconds, rounds=ROUNDS)),
-            }
+            yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
 
 
 def equal_logits(seconds: float) -> Iterator[dict]:
@@ -50,12 +49,7 @@ def equal_logits(seconds: float) -> Iterator[dict]:
                 "random": kernel.prepared(logits, bias, model.k, model.options),
                 "equal": kernel.prepared(torch.zeros_like(logits), same, model.k, model.options),
             }
-            yield {
-                "model": name,
-                "dtype": dtype,
-                "tokens": TOKENS,
-                **summary(interleave(contestants, seconds, rounds=ROUNDS)),
-            }
+            yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
 
 
 def threads(seconds: float) -> Iterator[dict]:
@@ -64,12 +58,7 @@ def threads(seconds: float) -> Iterator[dict]:
         for name, model in MODELS.items():
             for tokens in MANY:
                 contestants = {str(count): on_threads(count, model, tokens, dtype) for count in (1, 2)}
-                yield {
-                    "model": name,
-                    "dtype": dtype,
-                    "tokens": tokens,
-                    **summary(interleave(contestants, seconds, rounds=ROUNDS)),
-                }
+                yield {"model": name, "dtype": dtype, "tokens": tokens, **timed(contestants, seconds)}
     torch.set_num_threads(1)
 
 
@@ -88,7 +77,7 @@ def linearity(seconds: float) -> Iterator[dict]:
     for dtype in PROMISED_DTYPES:
         for name, model in MODELS.items():
             contestants = {str(tokens): on_threads(1, model, tokens, dtype) for tokens in MANY}
-            yield {"model": name, "dtype": dtype, **summary(interleave(contestants, seconds, rounds=ROUNDS))}
+            yield {"model": name, "dtype": dtype, **timed(contestants, seconds)}
 
 
 def awkward_shapes(seconds: float) -> Iterator[dict]:
@@ -96,11 +85,7 @@ def awkward_shapes(seconds: float) -> Iterator[dict]:
     for dtype in PROMISED_DTYPES:
         every = {name: shapes.Shape(model) for name, model in MODELS.items()} | shapes.SHAPES
         contestants = {name: call(shape.model, TOKENS, dtype, None, shape.strided) for name, shape in every.items()}
-        yield {
-            "dtype": dtype,
-            "tokens": TOKENS,
-            **summary(interleave(contestants, seconds * len(every) / 4, rounds=ROUNDS)),
-        }
+        yield {"dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds * len(every) / 4)}
 
 
 STUDIES = {study.__name__: study for study in (versions, threads, linearity, equal_logits, awkward_shapes)}

@@ -139,7 +139,7 @@ class Choose {
     if (count == 0) return;
     const auto values_of = [&](int64_t row) { return divided(row, choice_of_(row)); };
     const auto ranges_of = [&](int64_t row) { return block_.ranges(row); };
-    choose_many(rows, count, block_.args.k, bounded, values_of, ranges_of, scratch_);
+    Many(rows, count, block_.args.k, bounded, values_of, ranges_of, scratch_).choose();
     for (int64_t i = 0; i < count; ++i) {
       if (scratch_.unusual[rows[i]]) select_one(rows[i]);
       block_.fetch_weights(rows[i]);
@@ -157,11 +157,6 @@ class Choose {
   Scratch &scratch_;
   const ChoiceOf choice_of_;
 };
-
-template <class ChoiceOf>
-MOE_GATING_INLINE void choose(const Block &block, ChoiceOf choice_of) {
-  Choose<ChoiceOf>(block, choice_of).choose();
-}
 
 }  // namespace
 }  // namespace moe_gating

@@ -48,7 +48,7 @@ struct Columns {
   }
 
  private:
-  static F load_number(const float *from) { return Vector::load(Float32(), from); }
+  static F load_number(const float *from) { return Vector::load(from); }
   static F load_number(const int32_t *from) { return Vector::floats(Vector::load(from)); }
   static void store_number(float *to, F number) { Vector::store(to, number); }
   static void store_number(int32_t *to, F number) { Vector::store(to, Vector::bits(number)); }

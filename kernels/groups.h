@@ -15,16 +15,15 @@ template <bool two>
 struct Largest {
   F first, second;
 
+  void see_second(F value) {  // of all: nothing has to be compared with the second largest
+    if (two) second = Vector::min(first, value);
+    first = Vector::max(first, value);
+  }
   void see(F value) {
     if (two) second = Vector::max(second, Vector::min(value, first));
     first = Vector::max(value, first);
   }
 };
-
-template <bool two>
-Largest<two> pair(F a, F b) {
-  return {Vector::max(a, b), Vector::min(a, b)};
-}
 
 // Of a vector and another: each lane has seen what two lanes of the same group had.
 template <bool two, int level>
@@ -66,8 +65,8 @@ MOE_GATING_INLINE void score_groups_by(Values choice, int64_t group_count, int64
       if (first + group >= group_count) return Largest<two>{lowest, lowest};
       const int64_t from = (first + group) * size;
       Largest<two> largest = {vectors > 0 ? choice(from) : lowest, lowest};
-      if (whole == 2) largest = pair<two>(largest.first, choice(from + width));
-      for (int64_t i = whole == 2 ? 2 : 1; i < vectors; ++i) largest.see(choice(from + i * width));
+      if (vectors > 1) largest.see_second(choice(from + width));
+      for (int64_t i = 2; i < vectors; ++i) largest.see(choice(from + i * width));
       if (tailed) largest.see(Vector::head(choice(from + vectors * width), rest, lowest));
       return largest;
     };

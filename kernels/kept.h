@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "columns.h"
+#include "groups.h"
 #include "moe_gating_top_k.h"
 #include "scratch.h"
 #include "sort.h"
@@ -38,17 +39,13 @@ inline void drop_groups(const float *scores, int64_t group_count, int64_t k_grou
   }
 }
 
-// The largest score of each group or, with `two`, the sum of its two largest; NaN is passed over.
+// The largest score of each group or, with `two`, the sum of its two largest.
 inline void score_groups_by_columns(const float *choice, int64_t group_count, int64_t size, bool two, F factor,
                                     float *scores) {
   for (int64_t group = 0; group < group_count; ++group) {
-    F first = Vector::set(-infinity), second = first;
-    for (int64_t i = group * size; i < (group + 1) * size; ++i) {
-      const F value = Vector::load(choice + i * width);
-      second = Vector::max(Vector::min(value, first), second);
-      first = Vector::max(value, first);
-    }
-    const F score = two && size > 1 ? Vector::add(first, second) : first;
+    Largest<true> largest{Vector::set(-infinity), Vector::set(-infinity)};
+    for (int64_t i = group * size; i < (group + 1) * size; ++i) largest.see(Vector::load(choice + i * width));
+    const F score = two && size > 1 ? Vector::add(largest.first, largest.second) : largest.first;
     Vector::store(scores + group * width, Vector::mul(score, factor));
   }
 }

@@ -21,7 +21,7 @@ constexpr double no_expert = -0x1p44;  // less than any
 inline void number(const float *values, const int32_t *experts, int64_t count, double *numbers) {
   for (int64_t i = 0; i < count; i += width) {
     int32_t keys[width];
-    Vector::store(keys, Vector::key(Vector::load(Float32(), values + i)));
+    Vector::store(keys, Vector::key(Vector::load(values + i)));
     for (int64_t lane = 0; lane < width; ++lane)
       numbers[i + lane] = keys[lane] * experts_in_a_number + (MOE_GATING_MAX_EXPERTS - 1 - experts[i + lane]);
   }
@@ -96,8 +96,9 @@ class Search {
     const double middle = std::max(below_ + 1, std::min(above_ - 1, std::floor(below_ + (above_ - below_) * share)));
     const int64_t count = count_above(values, ranges, value_of(static_cast<int32_t>(middle)));
     found_ = count >= k_ && count <= most_wanted(k_);
-    (count < k_ || found_ ? above_ : below_) = middle;
-    (count < k_ || found_ ? count_above_ : count_below_) = static_cast<double>(count);
+    const bool lower = count < k_ || found_;
+    (lower ? above_ : below_) = middle;
+    (lower ? count_above_ : count_below_) = static_cast<double>(count);
     return true;
   }
 
@@ -112,7 +113,8 @@ class Search {
   bool found_;
 };
 
-// Of each of some of a block's rows the k experts with the largest values, best first.
+// Of each of some of a block's rows the k experts with the largest values, best first. `bounded`: wide_bounds has, for each of
+// them, a bound that at least k values reach, or -inf.
 template <class ValuesOf, class RangesOf>
 class Many {
  public:
@@ -196,13 +198,6 @@ class Many {
   bool all_, bounded_;
   Search searches_[rows_per_block];
 };
-
-// `bounded`: wide_bounds has, for each of these rows, a bound that at least k values reach, or -inf.
-template <class ValuesOf, class RangesOf>
-void choose_many(const int64_t *rows, int64_t count, int64_t k, bool bounded, ValuesOf values_of, RangesOf ranges_of,
-                 Scratch &scratch) {
-  Many<ValuesOf, RangesOf>(rows, count, k, bounded, values_of, ranges_of, scratch).choose();
-}
 
 }  // namespace
 }  // namespace moe_gating

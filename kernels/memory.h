@@ -31,17 +31,17 @@ void gather(const typename Type::Storage *from, int64_t row_stride, int64_t colu
 inline void write_scores(const float *scores, float factor, int64_t experts, float *to) {
   int64_t i = 0;
   for (; i + width <= experts; i += width)
-    Vector::store(to + i, Vector::mul(Vector::load(Float32(), scores + i), Vector::set(factor)));
+    Vector::store(to + i, Vector::mul(Vector::load(scores + i), Vector::set(factor)));
   float rest[width];
-  Vector::store(rest, Vector::mul(Vector::load(Float32(), scores + i), Vector::set(factor)));
+  Vector::store(rest, Vector::mul(Vector::load(scores + i), Vector::set(factor)));
   std::copy_n(rest, experts - i, to + i);
 }
 
 inline float sum(const float *values, int64_t count) {
-  if (count <= width) return Vector::total(Vector::head(Vector::load(Float32(), values), count, Vector::set(0.0f)));
+  if (count <= width) return Vector::total(Vector::head(Vector::load(values), count, Vector::set(0.0f)));
   Vector::Sum sum;
   for (int64_t i = 0; i < count; i += width)
-    sum.add(Vector::head(Vector::load(Float32(), values + i), count - i, Vector::set(0.0f)));
+    sum.add(Vector::head(Vector::load(values + i), count - i, Vector::set(0.0f)));
   return static_cast<float>(sum.total());
 }
 
@@ -52,7 +52,7 @@ void write_row(const float *weights, const int32_t *chosen, int64_t k, bool divi
                int64_t room, typename Type::Storage *y, int32_t *expert_idx) {
   const F factor = Vector::set(scale), divisor = Vector::set(divides ? sum(weights, k) + eps : 1.0f);
   for (int64_t i = 0; i < k; i += width) {
-    F weight = Vector::load(Float32(), weights + i);
+    F weight = Vector::load(weights + i);
     if (divides) weight = Vector::div(weight, divisor);
     weight = Vector::mul(weight, factor);
     if (i + width <= room) {

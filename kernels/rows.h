@@ -81,9 +81,9 @@ struct Steps : Block {
   void keep_and_choose(ChoiceOf choice_of) {
     if (drops_groups()) {
       keep(choice_of);
-      if (!ranged) return choose(*this, [this](int64_t row) { return Plain{scratch.masked + row * stride}; });
+      if (!ranged) return Choose(*this, [this](int64_t row) { return Plain{scratch.masked + row * stride}; }).choose();
     }
-    choose(*this, choice_of);
+    Choose(*this, choice_of).choose();
   }
 
   template <class ChoiceOf>

@@ -194,7 +194,7 @@ MOE_GATING_INLINE void sigmoid_row(Logits<Type> logits, const float *bias, float
   walk(logits.experts, [&](int64_t part, int64_t i, auto size) {
     const F score = sigmoid(logits.first_look(i, size));
     Vector::store(scores + i, score);
-    const F choice = !biased ? score : Vector::add(score, Vector::load(Float32(), bias + i));
+    const F choice = !biased ? score : Vector::add(score, Vector::load(bias + i));
     largest.see(part, size.head(choice, Vector::set(-infinity)));
   });
   largest.store(maxima);
@@ -239,9 +239,9 @@ MOE_GATING_INLINE double exponentials(Logits<Type> logits, float maximum, float 
 MOE_GATING_INLINE void divide_row(int64_t experts, float reciprocal, const float *bias, float *scores, float *maxima) {
   Maxima largest;
   walk(experts, [&](int64_t part, int64_t i, auto size) {
-    const F score = Vector::mul(Vector::load(Float32(), scores + i), Vector::set(reciprocal));
+    const F score = Vector::mul(Vector::load(scores + i), Vector::set(reciprocal));
     Vector::store(scores + i, score);
-    const F choice = Vector::add(score, Vector::load(Float32(), bias + i));
+    const F choice = Vector::add(score, Vector::load(bias + i));
     largest.see(part, size.head(choice, Vector::set(-infinity)));
   });
   largest.store(maxima);

@@ -19,18 +19,16 @@ constexpr int64_t slack = 16;  // a store may write this much behind what counts
 // What decides: the scores, or their sums with the bias.
 struct Plain {
   const float *values;
-  F operator()(int64_t i) const { return Vector::load(Float32(), values + i); }
+  F operator()(int64_t i) const { return Vector::load(values + i); }
 };
 struct Product {
   const float *values;
   F factor;
-  F operator()(int64_t i) const { return Vector::mul(Vector::load(Float32(), values + i), factor); }
+  F operator()(int64_t i) const { return Vector::mul(Vector::load(values + i), factor); }
 };
 struct Biased {
   const float *values, *bias;
-  F operator()(int64_t i) const {
-    return Vector::add(Vector::load(Float32(), values + i), Vector::load(Float32(), bias + i));
-  }
+  F operator()(int64_t i) const { return Vector::add(Vector::load(values + i), Vector::load(bias + i)); }
 };
 
 // Ranges of experts that take part, in ascending order: the whole row, or the groups that were kept.

@@ -29,7 +29,8 @@ struct Vector {
   static constexpr int table_bits = 3;
 
   static F set(float value) { return _mm256_set1_ps(value); }
-  static F load(Float32, const float *from) { return _mm256_loadu_ps(from); }
+  static F load(const float *from) { return _mm256_loadu_ps(from); }
+  static F load(Float32, const float *from) { return load(from); }
   static F load(Float16, const uint16_t *from) { return _mm256_cvtph_ps(load_halves(from)); }
   static F load(BFloat16, const uint16_t *from) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_halves(from)), 16));
@@ -116,7 +117,6 @@ struct Vector {
     }
   };
 
-  static F load(const float *from) { return _mm256_loadu_ps(from); }
   static D load(const double *from) { return _mm256_loadu_pd(from); }
   static void store(double *to, D value) { _mm256_storeu_pd(to, value); }
   static D max(D a, D b) { return _mm256_max_pd(a, b); }
@@ -166,8 +166,8 @@ struct Vector {
 
   // Of a table of 16: the entries that the low four bits of the indices name.
   static F pick(const float *table, I indices) {
-    const F low = _mm256_permutevar8x32_ps(load(Float32(), table), indices);
-    const F high = _mm256_permutevar8x32_ps(load(Float32(), table + 8), indices);
+    const F low = _mm256_permutevar8x32_ps(load(table), indices);
+    const F high = _mm256_permutevar8x32_ps(load(table + 8), indices);
     return _mm256_blendv_ps(low, high, floats(_mm256_slli_epi32(indices, 28)));
   }
   static I pick(const int32_t *table, I indices) { return bits(pick(reinterpret_cast<const float *>(table), indices)); }

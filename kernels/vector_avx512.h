@@ -24,7 +24,8 @@ struct Vector {
   static constexpr int table_bits = 4;
 
   static F set(float value) { return _mm512_set1_ps(value); }
-  static F load(Float32, const float *from) { return _mm512_loadu_ps(from); }
+  static F load(const float *from) { return _mm512_loadu_ps(from); }
+  static F load(Float32, const float *from) { return load(from); }
   static F load(Float16, const uint16_t *from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
   }
@@ -111,7 +112,6 @@ struct Vector {
     double total() const { return _mm512_reduce_add_pd(_mm512_add_pd(low, high)); }
   };
 
-  static F load(const float *from) { return _mm512_loadu_ps(from); }
   static D load(const double *from) { return _mm512_loadu_pd(from); }
   static void store(double *to, D value) { _mm512_storeu_pd(to, value); }
   static D max(D a, D b) { return _mm512_max_pd(a, b); }
@@ -167,7 +167,7 @@ struct Vector {
 
   // Of a table of 16: the entries that the low four bits of the indices name.
   static I pick(const int32_t *table, I indices) { return _mm512_permutexvar_epi32(indices, load(table)); }
-  static F pick(const float *table, I indices) { return _mm512_permutexvar_ps(indices, load(Float32(), table)); }
+  static F pick(const float *table, I indices) { return _mm512_permutexvar_ps(indices, load(table)); }
   static bool any_less(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_NGE_UQ) != 0; }  // or NaN
 
   template <bool strictly>

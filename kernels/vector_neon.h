@@ -21,7 +21,8 @@ struct Vector {
   static constexpr int table_bits = 0;
 
   static F set(float value) { return vdupq_n_f32(value); }
-  static F load(Float32, const float *from) { return vld1q_f32(from); }
+  static F load(const float *from) { return vld1q_f32(from); }
+  static F load(Float32, const float *from) { return load(from); }
   static F load(Float16, const uint16_t *from) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from))); }
   static F load(BFloat16, const uint16_t *from) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16)); }
   template <class Type>
@@ -78,7 +79,6 @@ struct Vector {
     double total() const { return vaddvq_f64(vaddq_f64(low, high)); }
   };
 
-  static F load(const float *from) { return vld1q_f32(from); }
   static D load(const double *from) { return vld1q_f64(from); }
   static void store(double *to, D value) { vst1q_f64(to, value); }
   static D max(D a, D b) { return vmaxq_f64(a, b); }

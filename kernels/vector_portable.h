@@ -35,6 +35,7 @@ struct Vector {
   static F load_part(Type, const typename Type::Storage *from, int64_t count) {
     return each([&](int i) { return i < count ? Type::load(from[i]) : 0.0f; });
   }
+  static F load(const float *from) { return load(Float32(), from); }
   static void store(float *to, F value) {
     for (int i = 0; i < 4; ++i) to[i] = value.lane[i];
   }
@@ -90,7 +91,6 @@ struct Vector {
     double total() const { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
   };
 
-  static F load(const float *from) { return load(Float32(), from); }
   static D load(const double *from) { return {{from[0], from[1]}}; }
   static void store(double *to, D value) { to[0] = value.lane[0], to[1] = value.lane[1]; }
   static D max(D a, D b) { return {{std::max(a.lane[0], b.lane[0]), std::max(a.lane[1], b.lane[1])}}; }
