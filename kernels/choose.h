@@ -55,7 +55,7 @@ class Choose {
         for (int64_t row = 0; row < block_.rows; ++row)
           lane_maxima(choice_of_(row), block_.ranges(row), scratch_.maxima[row]);
       for (int64_t first = 0; first < block_.rows; first += width) {
-        Columns columns = Columns::load(scratch_.maxima, first);
+        Columns columns = Columns::load(scratch_.maxima[first], lanes);
         sort_run(columns.of);
         Vector::store(scratch_.bounds + first, columns.of[block_.args.k - 1]);
       }

@@ -21,11 +21,6 @@ struct Columns {
   F of[lanes];
 
   template <class Number>
-  static Columns load(const Square<Number> &square, int64_t first) {
-    return load(square[first], lanes);
-  }
-
-  template <class Number>
   static Columns load(const Number *from, int64_t stride) {
     Columns columns;
     for (int64_t part = 0; part < parts; ++part) {
@@ -38,12 +33,12 @@ struct Columns {
   }
 
   template <class Number>
-  void store(Square<Number> &square, int64_t first) const {
+  void store(Number *to, int64_t stride) const {
     for (int64_t part = 0; part < parts; ++part) {
       F tile[width];
       for (int64_t lane = 0; lane < width; ++lane) tile[lane] = of[part * width + lane];
       Vector::transpose(tile);
-      for (int64_t row = 0; row < width; ++row) store_number(&square[first + row][part * width], tile[row]);
+      for (int64_t row = 0; row < width; ++row) store_number(to + row * stride + part * width, tile[row]);
     }
   }
 

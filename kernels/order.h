@@ -26,12 +26,12 @@ inline I places_of(I keys) {
 
 // Sorts in each of `width` rows.
 MOE_GATING_INLINE void sort_rows(Square<int32_t> &square, int64_t first) {
-  Columns columns = Columns::load(square, first);
+  Columns columns = Columns::load(square[first], lanes);
   I keys[lanes];
   for (int64_t lane = 0; lane < lanes; ++lane) keys[lane] = Vector::bits(columns.of[lane]);
   sort_run(keys);
   for (int64_t lane = 0; lane < lanes; ++lane) columns.of[lane] = Vector::floats(keys[lane]);
-  columns.store(square, first);
+  columns.store(square[first], lanes);
 }
 
 }  // namespace

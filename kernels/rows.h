@@ -7,6 +7,7 @@
 #include "block.h"
 #include "choose.h"
 #include "columns.h"
+#include "few.h"
 #include "groups.h"
 #include "kept.h"
 #include "memory.h"
@@ -33,19 +34,38 @@ struct Steps : Block {
       gather<Type>(x, args.x_row_stride, args.x_column_stride, rows, args.experts, scratch.scores, stride);
       score([this](int64_t row) { return Logits<Float32>{scores(row), args.experts, 0}; });
     }
-    if (args.norm_out != nullptr)
-      for (int64_t row = 0; row < rows; ++row)
-        write_scores(scores(row), reciprocal(row), args.experts, args.norm_out + (first + row) * args.experts);
+    write_norm_out();
     if (args.input_ids != nullptr)
       route();
-    else if (args.bias == nullptr)
-      keep_and_choose([this](int64_t row) { return Plain{scores(row)}; });
     else
-      keep_and_choose([this](int64_t row) { return Biased{scores(row), scratch.bias}; });
+      keep_and_choose();
+    weigh();
+  }
+
+  void run_few() {
+    Few<Type> few(*this);
+    few.score();
+    const bool chosen = few.choose();
+    if (!chosen || args.norm_out != nullptr) few.scores_to_rows();
+    write_norm_out();
+    if (!chosen) keep_and_choose();
     weigh();
   }
 
  private:
+  MOE_GATING_INLINE void write_norm_out() {
+    if (args.norm_out == nullptr) return;
+    for (int64_t row = 0; row < rows; ++row)
+      write_scores(scores(row), reciprocal(row), args.experts, args.norm_out + (first + row) * args.experts);
+  }
+
+  MOE_GATING_INLINE void keep_and_choose() {
+    if (args.bias == nullptr)
+      keep_and_choose([this](int64_t row) { return Plain{scores(row)}; });
+    else
+      keep_and_choose([this](int64_t row) { return Biased{scores(row), scratch.bias}; });
+  }
+
   template <class LogitsOf>
   MOE_GATING_FLATTEN void score(LogitsOf logits_of) {
     if (args.norm_type == 1) {
@@ -62,7 +82,7 @@ struct Steps : Block {
     for (int64_t row = 0; row < rows; ++row) maxima_of(logits_of(row), scratch.maxima[row]);
     const auto k = static_cast<size_t>(std::min(args.k, lanes));
     for (int64_t first = 0; first < rows; first += width) {
-      Columns columns = Columns::load(scratch.maxima, first);
+      Columns columns = Columns::load(scratch.maxima[first], lanes);
       sort_run(columns.of);
       Vector::store(scratch.row_maxima + first, columns.of[0]);
       Vector::store(scratch.bounds + first, exp_times_2_64(Vector::sub(columns.of[k - 1], columns.of[0])));
@@ -147,8 +167,11 @@ void run_rows_of(const moe_gating_top_k_args &args, int64_t first, int64_t last)
     gather<Type>(bias, 0, args.bias_stride, 1, args.experts, scratch.bias, 0);
   }
   const int64_t step = std::min(rows_per_block, std::max<int64_t>(1, experts_per_block / stride_of(args.experts)));
-  for (int64_t row = first; row < last; row += step)
-    Steps<Type>{{args, scratch, row, std::min(step, last - row), last}}.run();
+  const bool few = Few<Type>::serves(args);
+  for (int64_t row = first; row < last; row += step) {
+    Steps<Type> steps{{args, scratch, row, std::min(step, last - row), last}};
+    few ? steps.run_few() : steps.run();
+  }
 }
 
 inline void run_rows(const moe_gating_top_k_args &args, int64_t first, int64_t last) {

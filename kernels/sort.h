@@ -13,21 +13,21 @@ namespace {
 
 constexpr int64_t run = 16;  // so many vectors are sorted in registers
 
-// Batcher's odd-even merge sort of a run: the pairs that are put in order, one after the other.
+// Batcher's odd-even merge sort of a power of two: the pairs that are put in order, one after the other.
+template <int count>
 struct Network {
-  static constexpr int pairs = 63;
-  int first[pairs] = {}, second[pairs] = {};
+  int pairs = 0, first[count * count / 2] = {}, second[count * count / 2] = {};
 
   constexpr Network() {
-    int pair = 0;
-    for (int p = 1; p < run; p *= 2)
+    for (int p = 1; p < count; p *= 2)
       for (int k = p; k >= 1; k /= 2)
-        for (int j = k % p; j + k < run; j += 2 * k)
-          for (int i = j; i < std::min<int>(j + k, run - k); ++i)
-            if (i / (2 * p) == (i + k) / (2 * p)) first[pair] = i, second[pair++] = i + k;
+        for (int j = k % p; j + k < count; j += 2 * k)
+          for (int i = j; i < std::min(j + k, count - k); ++i)
+            if (i / (2 * p) == (i + k) / (2 * p)) first[pairs] = i, second[pairs++] = i + k;
   }
 };
-constexpr Network network;
+template <int count>
+constexpr Network<count> network;
 
 // The greater numbers come first. No float may be NaN.
 template <class V>
@@ -37,14 +37,14 @@ void exchange(V &a, V &b) {
   a = greater;
 }
 
-template <class V, size_t... pair>
-void sort_run(V (&numbers)[run], std::index_sequence<pair...>) {
-  (exchange(numbers[network.first[pair]], numbers[network.second[pair]]), ...);
+template <class V, size_t count, size_t... pair>
+void sort_run(V (&numbers)[count], std::index_sequence<pair...>) {
+  (exchange(numbers[network<count>.first[pair]], numbers[network<count>.second[pair]]), ...);
 }
 
-template <class V>
-void sort_run(V (&numbers)[run]) {
-  sort_run(numbers, std::make_index_sequence<Network::pairs>());
+template <class V, size_t count>
+void sort_run(V (&numbers)[count]) {
+  sort_run(numbers, std::make_index_sequence<network<count>.pairs>());
 }
 
 // Halves, halves of halves, and so on: the last steps of a merge.

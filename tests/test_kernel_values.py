@@ -83,6 +83,41 @@ def test_nan_rows_have_distinct_experts_and_do_not_touch_other_rows(k, share, no
         assert_same((a[::2] for a in actual), (a[::2] for a in kernel(encode(clean, dtype), k, dtype, **options)))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("experts", [3, 8, 16])
+def test_a_nan_in_a_small_gate_is_chosen_last_and_changes_no_other_row(experts, norm_type, dtype):
+    clean = encode(np.random.default_rng(experts).normal(0, 1, (100, experts)), dtype)
+    dirty = clean.copy()
+    dirty[::9, 1] = encode(np.full((1, 1), np.nan), dtype)
+    for k in [1, 2, experts]:
+        actual, expected = (kernel(x, k, dtype, norm_type=norm_type) for x in (dirty, clean))
+        assert_indices_are_sound(actual[1], experts)
+        others = np.arange(100) % 9 != 0
+        assert_same((a[others] for a in actual), (e[others] for e in expected))
+    if norm_type == 1:
+        assert (actual[1][::9, -1] == 1).all()
+
+
+def test_a_nan_in_a_small_gate_ties_with_minus_infinity():
+    x = np.array([[0, np.nan, 1, 2]], np.float32)
+    for place, order in [(0, [3, 2, 0, 1]), (2, [3, 0, 1, 2])]:
+        bias = np.zeros(4, np.float32)
+        bias[place] = -np.inf
+        assert kernel(x, 4, bias=bias, norm_type=1)[1].tolist() == [order]
+
+
+@pytest.mark.parametrize("experts", [4, 8, 13, 16])
+@pytest.mark.parametrize("with_bias", [False, True], ids=["no_bias", "bias"])
+def test_neighbouring_floats_are_in_order_in_a_small_gate(with_bias, experts):
+    """The bits in which they differ are those in which a sort of few experts has their numbers."""
+    rng = np.random.default_rng(experts)
+    x = np.float32(-1) - np.float32(2.0**-22) * rng.integers(0, 5, (200, experts)).astype(np.float32)
+    bias = np.float32(2.0**-24) * rng.integers(0, 3, experts).astype(np.float32) if with_bias else None
+    for k in [1, 2, experts]:
+        check(x, k, bias=bias, norm_type=1)
+
+
 def ulps(actual, exact):
     """Distances in units of the last place of a float32, where the exact value is a normal float32."""
     normal = exact > np.finfo(np.float32).tiny
@@ -99,7 +134,7 @@ def test_the_sigmoid_is_within_3_1_ulp_and_monotonic(low, high):
 
 
 @pytest.mark.parametrize("spread", [0.01, 1, 5, 20])
-@pytest.mark.parametrize("experts", [3, 128, 160, 256, 2048])
+@pytest.mark.parametrize("experts", [3, 8, 16, 128, 160, 256, 2048])
 def test_the_softmax_is_within_4_3_ulp(experts, spread):
     x = np.random.default_rng(experts).normal(0, spread, (1000, experts)).astype(np.float32)
     scores = kernel(x, 1)[2]
