@@ -95,10 +95,13 @@ void CheckOutputs(const Call &call) {
   }
 }
 
+// Of a first phase on torch_npu's launch thread, for the second phase, which follows it there and knows the stream.
+thread_local Refusal first_phase{0, ""};
+
 template <class... Types>
 int FirstPhase(const char *entry_point, void (*describe)(Call &), const std::vector<Parameter> &parameters,
                uint64_t *workspace, Call **executor, Types... arguments) {
-  return EntryPoint(entry_point, [&] {
+  const int status = EntryPoint(entry_point, [&] {
     if (workspace == nullptr || executor == nullptr) Invalid("no place for the result", kNullPointer);
     const std::string name = entry_point;
     auto call = std::make_unique<Call>("aclnn", name.substr(0, name.rfind("GetWorkspaceSize")));
@@ -110,12 +113,16 @@ int FirstPhase(const char *entry_point, void (*describe)(Call &), const std::vec
     *workspace = 0;
     *executor = call.release();
   });
+  if (status == 0 || !OnLaunchThread()) return status;
+  first_phase = {status, RecentError()};
+  return 0;
 }
 
 // The executor is spent by the launch, as CANN's is.
 int SecondPhase(const char *entry_point, Call *executor, void *stream) {
   const std::shared_ptr<Call> call(executor);
-  return EntryPoint(entry_point, [&] {
+  return LaunchPoint(entry_point, stream, [&] {
+    if (first_phase.code != 0) throw std::exchange(first_phase, {0, ""});
     if (call == nullptr) Invalid("the executor is a null pointer", kNullPointer);
     Enqueue(stream, [call](const Stream &on) { call->Execute(on); });
   });

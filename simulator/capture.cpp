@@ -48,9 +48,13 @@ void Capture::Wait(const Stream *waiting, const Stream *stream, uint64_t launche
   ++branches_[waiting].launched;  // whoever waits must be waited for
 }
 
-void Capture::Invalidate(int code, const char *call, const std::string &why) {
+void Capture::Refuse(const std::string &why) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (valid.exchange(false)) invalid_ = std::string(call) + ": " + why;
+  if (valid.exchange(false)) invalid_ = why;
+}
+
+void Capture::Invalidate(int code, const char *call, const std::string &why) {
+  Refuse(std::string(call) + ": " + why);
   throw Refusal{code, why};
 }
 

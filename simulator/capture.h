@@ -33,6 +33,7 @@ class Capture : public std::enable_shared_from_this<Capture> {
   void Record(const Stream *stream, Task task);
   uint64_t Launched(const Stream *stream);                                    // their number until now
   void Wait(const Stream *waiting, const Stream *stream, uint64_t launched);  // for so many launches of a stream
+  void Refuse(const std::string &why);                                        // it is invalid from now on
   [[noreturn]] void Invalidate(int code, const char *call, const std::string &why);
   void End(const Stream *origin);
   void Run(const Stream &on);

@@ -100,7 +100,7 @@ EXPORT int aclrtMemcpy(void *to, size_t capacity, const void *from, size_t bytes
 }
 
 EXPORT int aclrtMemcpyAsync(void *to, size_t capacity, const void *from, size_t bytes, int kind, void *stream) {
-  return EntryPoint(__func__, [&] {
+  return LaunchPoint(__func__, stream, [&] {
     CheckCapacity(capacity, bytes, kind);
     Enqueue(stream, [=, launch = CopyLaunch(bytes, kind)](const Stream &on) {
       Run(launch, on, [&] { Move(to, from, bytes, kind); });
@@ -116,7 +116,7 @@ EXPORT int aclrtMemset(void *address, size_t capacity, int32_t value, size_t byt
 }
 
 EXPORT int aclrtMemsetAsync(void *address, size_t capacity, int32_t value, size_t bytes, void *stream) {
-  return EntryPoint(__func__, [&] {
+  return LaunchPoint(__func__, stream, [&] {
     CheckCapacity(capacity, bytes);
     Enqueue(stream, [=](const Stream &) { Fill(address, value, bytes); });
   });

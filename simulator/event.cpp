@@ -88,7 +88,7 @@ EXPORT int aclrtCreateEventExWithFlag(void **event, uint32_t) { return Create(__
 ENTRY_POINT(aclrtDestroyEvent, (void *event), events.Remove(event))
 
 EXPORT int aclrtRecordEvent(void *handle, void *stream_handle) {
-  return EntryPoint(__func__, [&] {
+  return LaunchPoint(__func__, stream_handle, [&] {
     const auto event = events.Get(handle);
     const auto stream = StreamOf(stream_handle);
     if (const auto capture = stream->capture()) return event->RecordIn(capture, stream.get());
@@ -97,7 +97,7 @@ EXPORT int aclrtRecordEvent(void *handle, void *stream_handle) {
 }
 
 EXPORT int aclrtStreamWaitEvent(void *stream_handle, void *handle) {
-  return EntryPoint(__func__, [&] {
+  return LaunchPoint(__func__, stream_handle, [&] {
     const auto event = events.Get(handle);
     const auto state = event->state();
     const auto stream = StreamOf(stream_handle);

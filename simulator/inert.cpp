@@ -2,8 +2,6 @@
 // stand-in always behaves as its strictest value. What would have a meaning and is not done fails and names itself.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <vector>
 
 #include "stream.h"
@@ -153,19 +151,12 @@ ACCEPT(aclopSetAttrListInt)
 ACCEPT(aclopSetAttrListListInt)
 ACCEPT(aclopSetAttrString)
 
-// An error that torch_npu's launch thread meets ends that thread for good, and all later launches are dropped without
-// a word. Where that thread is in use the refusal is therefore left on the stream, for the next synchronisation.
 EXPORT int aclopCompileAndExecute(const char *type, int, const TensorDesc *const *, const Pieces *const *, int,
                                   const TensorDesc *const *, const Pieces *const *, const Pieces *, int, int,
                                   const char *, void *stream) {
-  return host_cann::EntryPoint(__func__, [&] {
-    const auto refusal = host_cann::NotImplemented(std::string("the operator ") + type +
-                                                   "; add its aclnn call to the table in simulator/aclnn.cpp");
-    const char *queue = std::getenv("TASK_QUEUE_ENABLE");
-    if (queue != nullptr && std::strcmp(queue, "0") == 0) throw host_cann::Refusal(refusal);
-    // Of 207000 torch_npu only warns when it synchronises.
-    host_cann::Enqueue(stream,
-                       [why = refusal.why](const auto &) { throw host_cann::Refusal{host_cann::kInternal, why}; });
+  return host_cann::LaunchPoint(__func__, stream, [&] {
+    throw host_cann::NotImplemented(std::string("the operator ") + type +
+                                    "; add its aclnn call to the table in simulator/aclnn.cpp");
   });
 }
 EXPORT int aclopCompileAndExecuteV2(const char *type, int, TensorDesc **, Pieces **, int, TensorDesc **, Pieces **,

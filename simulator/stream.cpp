@@ -1,8 +1,11 @@
 #include "stream.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "capture.h"
@@ -66,6 +69,14 @@ void Stream::Enqueue(Task task) {
   wake_.notify_one();
 }
 
+void Stream::Fail(const Refusal &refusal) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (failure_) return;
+  const auto code = std::to_string(refusal.code);
+  failure_ = {refusal.code, "stream " + std::to_string(id_) + " failed with " + code + ": " + refusal.why};
+  std::fprintf(stderr, "host stand-in for CANN: %s\n", failure_->why.c_str());  // torch_npu may leave it out
+}
+
 void Stream::Synchronize(int64_t timeout_ms) {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto done = [this] { return pending_ == 0; };
@@ -92,19 +103,13 @@ void Stream::Work() {
     Task task = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
-    std::optional<Refusal> failure;
     try {
       task(*this);
     } catch (...) {
-      const auto [code, why] = Caught();
-      failure = {code, "stream " + std::to_string(id_) + " failed with " + std::to_string(code) + ": " + why};
+      Fail(Caught());
     }
     task = nullptr;  // what it holds is released before the stream can look idle
     lock.lock();
-    if (failure && !failure_) {
-      failure_ = failure;
-      std::fprintf(stderr, "host stand-in for CANN: %s\n", failure_->why.c_str());  // torch_npu may leave it out
-    }
     if (--pending_ == 0) idle_.notify_all();
   }
 }
@@ -134,6 +139,24 @@ void SynchronizeAll(int device, int64_t timeout_ms) {
 }
 
 void Enqueue(void *stream, Task task) { StreamOf(stream)->Enqueue(std::move(task)); }
+
+bool OnLaunchThread() {
+  char name[16] = "";
+  return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && std::strcmp(name, "acl_thread") == 0;
+}
+
+int LeftOnStream(void *stream, int status) {
+  if (status == 0 || !OnLaunchThread()) return status;
+  // Of 207000 torch_npu only warns when it synchronises.
+  const Refusal refusal{status == kNotSupported ? kInternal : status, RecentError()};
+  const auto on = StreamOf(stream);
+  if (const auto capture = on->capture()) {
+    capture->Refuse(refusal.why);
+  } else {
+    on->Fail(refusal);
+  }
+  return 0;
+}
 
 EXPORT int aclrtCreateStream(void **stream) { return Create(__func__, stream); }
 EXPORT int aclrtCreateStreamWithConfig(void **stream, uint32_t, uint32_t) {

@@ -27,6 +27,7 @@ class Stream {
   Stream(const Stream &) = delete;
 
   void Enqueue(Task task);                    // or, while the stream is being captured, keep it
+  void Fail(const Refusal &refusal);          // for the next synchronisation, unless it has one to report
   void Synchronize(int64_t timeout_ms = -1);  // refuses with the first failure since the last call
   bool Idle();
   void StartCapture(std::shared_ptr<Capture> capture) { std::atomic_store(&capture_, std::move(capture)); }
@@ -54,5 +55,16 @@ class Stream {
 std::shared_ptr<Stream> StreamOf(void *handle);
 void SynchronizeAll(int device, int64_t timeout_ms = -1);  // refuses with the first failure among the streams
 void Enqueue(void *stream, Task task);
+
+// torch_npu's launch thread ends for good with the first error that it meets, and drops all later launches without a
+// word. On that thread what a launch refuses is therefore left on its stream, for the next synchronisation.
+bool OnLaunchThread();
+int LeftOnStream(void *stream, int status);
+
+// An entry point that launches.
+template <class Body>
+int LaunchPoint(const char *name, void *stream, const Body &body) {
+  return LeftOnStream(stream, EntryPoint(name, body));
+}
 
 }  // namespace host_cann

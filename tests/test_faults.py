@@ -3,7 +3,7 @@
 import pytest
 import torch
 from backends import compiled
-from programs import start
+from programs import on_stand_in, start
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.plugin import aclnn
@@ -91,6 +91,26 @@ def test_faults_nest(x):
             pass
         with pytest.raises(RuntimeError, match="aclnnMoeGatingTopK"):
             npu_moe_gating_top_k(x, 2)
+
+
+LAUNCH_THREAD = """
+from ascend_moe_gating import npu_moe_gating_top_k
+x = torch.arange(16.0).view(2, 8).npu()
+for entry_point in ("aclnnMoeGatingTopKGetWorkspaceSize", "aclnnMoeGatingTopK"):
+    with simulator.fault(entry_point, 561103):
+        try:
+            npu_moe_gating_top_k(x, 2)
+            torch.npu.synchronize()
+        except RuntimeError as error:
+            print(f"{entry_point} returned 561103" in str(error))
+    print(npu_moe_gating_top_k(x, 2)[1].cpu().tolist())
+"""
+
+
+@pytest.mark.parametrize("queue", ["0", "1", "2"])
+def test_torch_npus_launch_thread_outlives_a_fault(queue):
+    result = on_stand_in(LAUNCH_THREAD, TASK_QUEUE_ENABLE=queue)
+    assert result.stdout.splitlines()[-4:] == ["True", str(STEPS)] * 2, result.stderr
 
 
 HANG = """
