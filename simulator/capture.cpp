@@ -22,30 +22,36 @@ std::shared_ptr<Capture> Captured(void *model) {
 
 }  // namespace
 
+size_t Capture::BranchOf(const Stream *stream) const {
+  size_t branch = 0;
+  while (branch < branches_.size() && branches_[branch].stream.get() != stream) ++branch;
+  return branch;
+}
+
 void Capture::Join(const std::shared_ptr<Stream> &stream) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    branches_[stream.get()].stream = stream;
+    if (BranchOf(stream.get()) == branches_.size()) branches_.push_back({stream, {}});
   }
   stream->StartCapture(shared_from_this());
 }
 
 void Capture::Record(const Stream *stream, Task task) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  tasks_.push_back(std::move(task));
-  ++branches_[stream].launched;
+  branches_.at(BranchOf(stream)).steps.push_back({std::move(task)});
 }
 
 uint64_t Capture::Launched(const Stream *stream) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return branches_[stream].launched;
+  return branches_.at(BranchOf(stream)).steps.size();
 }
 
 void Capture::Wait(const Stream *waiting, const Stream *stream, uint64_t launched) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  auto &branch = branches_[stream];
-  branch.joined = std::max(branch.joined, launched);
-  ++branches_[waiting].launched;  // whoever waits must be waited for
+  const size_t branch = BranchOf(stream);
+  auto &joined = branches_.at(branch).joined;
+  joined = std::max(joined, launched);
+  branches_.at(BranchOf(waiting)).steps.push_back({nullptr, branch, launched});  // whoever waits must be waited for
 }
 
 void Capture::Refuse(const std::string &why) {
@@ -58,21 +64,34 @@ void Capture::Invalidate(int code, const char *call, const std::string &why) {
   throw Refusal{code, why};
 }
 
-void Capture::End(const Stream *origin) {
+void Capture::End() {
   const std::lock_guard<std::mutex> lock(mutex_);
   active = false;
-  for (const auto &entry : branches_) entry.second.stream->EndCapture();
+  for (const auto &branch : branches_) branch.stream->EndCapture();
   if (!valid) throw Refusal{kCaptureForbids, "the capture is invalid: " + invalid_};
-  for (const auto &[stream, branch] : branches_) {
-    if (stream == origin || branch.joined == branch.launched) continue;
-    throw Refusal{kStreamUnjoined, "work on stream " + std::to_string(stream->id()) +
-                                       ", which the capture forked to, was not joined by an event"};
+  for (auto &[stream, steps, joined] : branches_) {
+    if (stream != branches_[0].stream && joined < steps.size())
+      throw Refusal{kStreamUnjoined, "work on stream " + std::to_string(stream->id()) +
+                                         ", which the capture forked to, was not joined by an event"};
   }
-  branches_.clear();
+  for (auto &branch : branches_) branch.stream = nullptr;
 }
 
-void Capture::Run(const Stream &on) {
-  for (const auto &task : tasks_) task(on);  // they no longer change
+void Capture::Run(const Stream &on) {  // the steps no longer change
+  const size_t count = branches_.size();
+  const bool backwards = runs_++ % 2 != 0;
+  std::vector<size_t> done(count, 0);
+  for (size_t turn = 0; turn < count;) {
+    const size_t branch = backwards ? count - 1 - turn : turn;
+    const auto &steps = branches_[branch].steps;
+    if (done[branch] == steps.size() || done[steps[done[branch]].branch] < steps[done[branch]].launched) {
+      ++turn;
+      continue;
+    }
+    const auto &task = steps[done[branch]++].task;
+    if (task != nullptr) task(on);
+    turn = 0;
+  }
 }
 
 void ForbidWhileCapturing(const char *call) {
@@ -110,7 +129,7 @@ EXPORT int aclmdlRICaptureEnd(void *handle, void **model) {
     const auto capture = stream->capture();
     if (capture == nullptr) throw Refusal{kStreamNotCaptured, "the stream is not being captured"};
     try {
-      capture->End(stream.get());
+      capture->End();
     } catch (...) {
       captures.Remove(capture.get());
       throw;

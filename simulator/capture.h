@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,8 +19,9 @@ constexpr int kEventCaptured = 107028;      // ACL_ERROR_RT_EVENT_CAPTURED
 constexpr int kStreamNotCaptured = 107029;  // ACL_ERROR_RT_STREAM_NOT_CAPTURED
 constexpr int kCaptureForbids = 107030;     // ACL_ERROR_RT_CAPTURE_MODE_NOT_SUPPORT
 
-// The tasks of all its streams stand in the order in which they were launched: a wait for an event, which is only
-// possible after its record, needs no task of its own.
+// Each of its streams is a branch: steps in the order in which they were launched, some of which wait for those of
+// another branch. A run takes the branches in turn, each as far as its waits allow, and the next run takes them the other
+// way round: what the waits do not order shows.
 class Capture : public std::enable_shared_from_this<Capture> {
  public:
   Capture(int of_mode, int on_device) : mode(of_mode), device(on_device) {}
@@ -35,17 +35,23 @@ class Capture : public std::enable_shared_from_this<Capture> {
   void Wait(const Stream *waiting, const Stream *stream, uint64_t launched);  // for so many launches of a stream
   void Refuse(const std::string &why);                                        // it is invalid from now on
   [[noreturn]] void Invalidate(int code, const char *call, const std::string &why);
-  void End(const Stream *origin);
+  void End();
   void Run(const Stream &on);
 
  private:
+  struct Step {  // a task, or a wait for the first steps of a branch
+    Task task;
+    size_t branch = 0, launched = 0;
+  };
   struct Branch {
     std::shared_ptr<Stream> stream;
-    uint64_t launched = 0, joined = 0;
+    std::vector<Step> steps;
+    uint64_t joined = 0;
   };
+  size_t BranchOf(const Stream *stream) const;
   std::mutex mutex_;
-  std::map<const Stream *, Branch> branches_;
-  std::vector<Task> tasks_;
+  std::vector<Branch> branches_;  // the origin's first
+  std::atomic<uint64_t> runs_{0};
   std::string invalid_;
 };
 

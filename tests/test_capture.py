@@ -67,6 +67,28 @@ def test_a_capture_follows_events_to_other_streams_and_back():
     assert (side.query(), torch.npu.current_stream().query()) == (True, True)
 
 
+@pytest.mark.stand_in
+def test_what_no_event_orders_shows_in_a_replay():
+    x = torch.zeros(1).npu()
+    side = torch.npu.Stream()
+
+    def race():
+        side.wait_stream(torch.npu.current_stream())
+        with torch.npu.stream(side):
+            x.fill_(1)
+        seen = x + 0
+        torch.npu.current_stream().wait_stream(side)
+        return seen
+
+    graph, seen = capture(race)
+    values = []
+    for _ in range(2):
+        x.zero_()
+        graph.replay()
+        values.append(seen.item())
+    assert sorted(values) == [0, 1]
+
+
 def test_graphs_can_share_a_pool():
     x = steps().npu()
     pool = torch.npu.graph_pool_handle()
