@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ascend_moe_gating import simulator
+from ascend_moe_gating.simulator.library import for_children
 
 
 def main() -> None:
@@ -14,6 +15,7 @@ def main() -> None:
     if not Path(script).is_file():
         sys.exit(f"ascend_moe_gating.simulator: no such script: {script}")
     simulator.load()
+    for_children()
     sys.argv = sys.argv[1:]
     sys.path[0] = str(Path(script).resolve().parent)
     runpy.run_path(script, run_name="__main__")

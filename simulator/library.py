@@ -54,10 +54,17 @@ def core(purpose: str) -> ctypes.CDLL:
 def real_cann() -> bool:
     """Whether the machine's own CANN can be loaded."""
     try:
-        ctypes.CDLL("libascendcl.so")
+        library = ctypes.CDLL("libascendcl.so")
     except OSError:
         return False
-    return True
+    return not hasattr(library, "host_cann_fault_add")  # what for_children() shows is the stand-in
+
+
+def for_children() -> None:
+    """Let the processes that this one starts find the stand-in where they look for CANN's libraries."""
+    if active():
+        folder = str(importlib.resources.files("ascend_moe_gating") / "lib" / "cann")
+        os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, [folder, os.environ.get("LD_LIBRARY_PATH")]))
 
 
 def load() -> bool:

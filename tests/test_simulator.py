@@ -49,6 +49,16 @@ def test_the_launcher_hands_over_arguments_folder_and_exit_code(tmp_path):
     assert result.stdout == "__main__ ['a', '--b'] neighbour\n"
 
 
+def test_what_a_script_starts_finds_the_stand_in_too(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("""
+import subprocess, sys
+for head in ("", "from ascend_moe_gating import simulator; assert simulator.load() and not simulator.real_cann();"):
+    subprocess.run([sys.executable, "-c", head + "import torch; print(torch.ones(3).npu().sum().item())"], check=True)
+""")
+    assert launch(script).splitlines().count("3.0") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [([], "usage: python -m ascend_moe_gating.simulator script.py"), (["none.py"], "no such script: none.py")],
