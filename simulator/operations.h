@@ -96,6 +96,7 @@ void RandomInto(Call &call);
 void Range(Call &call);
 void Reshape(Call &call);
 void ReverseSub(Call &call);
+void Scale(Call &call);
 void ScatterAlong(Call &call);
 void Shape(Call &call);
 void SoftmaxAlong(Call &call);

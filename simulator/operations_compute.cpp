@@ -70,6 +70,15 @@ void ReverseSub(Call &call) {
   Binary<Sub>(call);
 }
 
+// value * x.
+void Scale(Call &call) {
+  call.Out(call.In(0).dtype, call.In(0).sizes);
+  call.work = [value = call.Real("value", 1)](const Views &in, Views &out) {
+    std::vector<double> factor{value};
+    Combine<Mul>(in[0], Over(factor, {}), out[0]);
+  };
+}
+
 void BitwiseInverse(Call &call) {
   call.In(0).dtype == DType::kBool ? Unary<LogicalNot>(call) : Unary<BitwiseNot>(call);
 }

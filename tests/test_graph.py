@@ -179,6 +179,9 @@ GATES = {
     "renormalized softmax": lambda gate, h: renormalized(*select(gate, linear(gate, h))),
     "int64 experts": lambda gate, h: [result.long() for result in select(gate, linear(gate, h))[1:]],
     "half weights": lambda gate, h: [result.bfloat16() for result in select(gate, linear(gate, h), gate.bias)[:1]],
+    "half weights scaled": lambda gate, h: [select(gate, linear(gate, h))[0].bfloat16() * 2.5],
+    "less than one": lambda gate, h: [1 - weights for weights in select(gate, linear(gate, h))[:1]],
+    "more than one": lambda gate, h: [torch.add(gate.bias, linear(gate, h), alpha=2)],
     "two gates": lambda gate, h: (*select(gate, linear(gate, h)), *select(gate, linear(gate, h), norm_type=1)),
 }
 
