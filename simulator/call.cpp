@@ -18,7 +18,7 @@ size_t Span(const View &view) {
   return static_cast<size_t>((last + 1) * ElementSize(view.dtype));
 }
 
-Views OnHost(const std::vector<Operand> &operands) {
+Views OnHost(const std::vector<Operand> &operands, int device) {
   Views views;
   for (const auto &operand : operands) {
     views.push_back(operand.view);
@@ -27,6 +27,9 @@ Views OnHost(const std::vector<Operand> &operands) {
     views.back().data = Map(operand.view.data, span);
     if (views.back().data == nullptr)
       throw Refusal{kInternal, operand.name + " is " + Explain(operand.view.data, span)};
+    if (DeviceOf(operand.view.data) != device)
+      throw Refusal{kInternal,
+                    operand.name + " is " + Explain(operand.view.data, span) + ", not on the stream's device"};
   }
   return views;
 }
@@ -77,9 +80,9 @@ std::string Call::Text(const char *parameter, const char *otherwise) const {
 }
 
 void Call::Execute(const Stream &on) const {
-  Run(*this, on, [this] {
-    Views out = OnHost(outputs);
-    work(OnHost(inputs), out);
+  Run(*this, on, [&] {
+    Views out = OnHost(outputs, on.device());
+    work(OnHost(inputs, on.device()), out);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (out[i].sizes != outputs[i].view.sizes) outputs[i].described->view.sizes = out[i].sizes;
     }

@@ -48,15 +48,6 @@ Arena &ArenaOf(int device) {
   return arenas[device];
 }
 
-int DeviceOf(const void *address) {
-  const auto *at = static_cast<const uint8_t *>(address);
-  for (int i = 0; i < DeviceCount(); ++i) {
-    const auto &arena = ArenaOf(i);
-    if (arena.device != nullptr && at >= arena.device && at < arena.device + arena.bytes) return i;
-  }
-  return -1;
-}
-
 // The entry that begins at or before `offset`, or end().
 std::map<size_t, size_t>::const_iterator Before(const std::map<size_t, size_t> &entries, size_t offset) {
   const auto after = entries.upper_bound(offset);
@@ -124,7 +115,14 @@ bool DeviceFree(void *address) {
   return true;
 }
 
-bool IsDevice(const void *address) { return DeviceOf(address) >= 0; }
+int DeviceOf(const void *address) {
+  const auto *at = static_cast<const uint8_t *>(address);
+  for (int i = 0; i < DeviceCount(); ++i) {
+    const auto &arena = ArenaOf(i);
+    if (arena.device != nullptr && at >= arena.device && at < arena.device + arena.bytes) return i;
+  }
+  return -1;
+}
 
 size_t DeviceFreeBytes(int device) {
   auto &arena = ArenaOf(device);

@@ -11,7 +11,8 @@ namespace host_cann {
 
 void *DeviceMalloc(int device, size_t bytes);  // null when the device is full
 bool DeviceFree(void *address);                // false when it was not allocated
-bool IsDevice(const void *address);
+int DeviceOf(const void *address);             // -1: it is not a device address
+inline bool IsDevice(const void *address) { return DeviceOf(address) >= 0; }
 size_t DeviceFreeBytes(int device);
 size_t DeviceTotalBytes(int device);
 

@@ -136,6 +136,12 @@ def test_devices_are_apart_and_their_number_is_settable():
     assert run(code, ASCEND_MOE_GATING_SIMULATOR_DEVICES="5").splitlines()[-1] == "5"
 
 
+def test_memory_of_another_device_is_refused():
+    torch.add(torch.ones(3).npu(), torch.ones(3).to("npu:1"))
+    with pytest.raises(RuntimeError, match=r"aclnnAdd: other is .* on device 1, not on the stream's device"):
+        torch.npu.synchronize()
+
+
 def test_work_on_a_side_stream_is_ordered_by_events():
     x = torch.randn(1000, 256, generator=torch.Generator().manual_seed(0))
     side = torch.npu.Stream()
