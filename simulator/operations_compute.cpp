@@ -48,12 +48,16 @@ void MatMul(const View &a, const View &b, const View &bias, double alpha, double
 
 std::vector<int64_t> Batches(const View &matrices) { return {matrices.sizes.begin(), matrices.sizes.end() - 2}; }
 
-// Fills x with numbers that draw(generator) gives, the same for the same seed and offset.
+// Fills x with numbers that draw(generator) gives, the same for the same seed and offset. In a captured graph both are
+// on the device, and each replay brings another offset.
 template <class Draw>
 void Random(Call &call, Draw draw) {
-  const auto seed = static_cast<uint64_t>(call.Integer("seed")), offset = static_cast<uint64_t>(call.Integer("offset"));
+  const bool given = !call.Has(2);
+  const std::vector<int64_t> numbers{given ? call.Integer("seed") : 0, given ? call.Integer("offset") : 0};
   FilledLike<0>(call);
-  call.work = [=](const Views &, Views &out) {
+  call.work = [=, more = call.Integer("more")](const Views &in, Views &out) {
+    const auto seed = static_cast<uint64_t>(given ? numbers[0] : Values<int64_t>(in[1])[0]);
+    const auto offset = static_cast<uint64_t>((given ? numbers[1] : Values<int64_t>(in[2])[0]) + more);
     std::seed_seq mixed{seed, seed >> 32, offset, offset >> 32};
     std::mt19937_64 generator(mixed);
     std::vector<double> values(static_cast<size_t>(out[0].count()));

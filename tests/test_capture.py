@@ -103,6 +103,19 @@ def test_graphs_can_share_a_pool():
         assert result.cpu().tolist() == [[7, 6, 5][:k]] * 2
 
 
+def test_random_numbers_are_new_in_each_replay():
+    def draw():
+        return [torch.rand(4, device="npu"), torch.randn(4, device="npu"), torch.randint(9**9, (4,), device="npu")]
+
+    graph, drawn = capture(draw)
+    replays = []
+    for _ in range(2):
+        graph.replay()
+        replays.append([numbers.tolist() for numbers in drawn])
+    for first, second in zip(*replays, strict=True):
+        assert first != second
+
+
 @pytest.mark.parametrize(
     ("forbidden", "message"),
     [
