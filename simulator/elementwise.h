@@ -135,6 +135,7 @@ FUNCTION(Ceil, (T x), std::ceil(x))
 FUNCTION(Floor, (T x), std::floor(x))
 FUNCTION(Reciprocal, (T x), 1 / static_cast<double>(x))
 FUNCTION(Sigmoid, (T x), T{1} / (T{1} + std::exp(-x)))
+FUNCTION(SigmoidGradient, (T gradient, T y), gradient *y * (1 - y))
 FUNCTION(Silu, (T x), x / (1 + std::exp(-x)))
 FUNCTION(IsFinite, (T x), std::isfinite(static_cast<double>(x)))
 #undef FUNCTION

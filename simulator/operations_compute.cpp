@@ -1,6 +1,7 @@
 // Operations that compute, and that fill with what is computed.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "indexing.h"
@@ -152,6 +153,24 @@ void SoftmaxAlong(Call &call) {
   const int64_t dim = Dimension(axes.empty() ? -1 : axes[0], x.sizes.size());
   call.Out(call.Integer("half_to_float") != 0 ? DType::kFloat : x.dtype, x.sizes);
   call.work = [dim](const Views &in, Views &out) { Softmax(in[0], dim, out[0]); };
+}
+
+// y * (gradient - the sum of gradient * y along a dimension).
+void SoftmaxGradient(Call &call) {
+  const int64_t dim = Dimension(call.Integer("axis"), call.In(0).sizes.size());
+  call.Out(call.In(0).dtype, call.In(0).sizes);
+  call.work = [dim](const Views &in, Views &out) {
+    const View rows = RowsAlong(in[0], dim);
+    auto values = Values<double>(rows);
+    const auto y = Values<double>(RowsAlong(in[1], dim));
+    const auto length = rows.sizes.back();
+    for (auto row = values.begin(), of = values.begin(); row != values.end(); row += length) {
+      const auto *factors = y.data() + (row - of);
+      const double total = std::inner_product(row, row + length, factors, 0.0);
+      std::transform(row, row + length, factors, row, [total](double g, double f) { return f * (g - total); });
+    }
+    Copy(Over(values, rows.sizes), RowsAlong(out[0], dim));
+  };
 }
 
 // alpha * x1 x2 + beta * bias, each x transposed if an attribute says so.

@@ -146,6 +146,11 @@ void ScatterAlong(Call &call) {
   };
 }
 
+void ScatterSum(Call &call) {
+  call.attributes.emplace_back("reduction", std::string("add"));
+  ScatterAlong(call);
+}
+
 // The slices of x along `axis`.
 void Take(Call &call) {
   const auto dim = static_cast<size_t>(Dimension(call.Integer("axis"), call.In(0).sizes.size()));
