@@ -27,27 +27,22 @@ class Choose {
 
   // Writes the experts and their scores, best first.
   MOE_GATING_FLATTEN void choose() {
-    if (block_.args.k > most_usual) {
+    if (!bound_by_lanes()) {
       std::fill_n(scratch_.unusual, block_.rows, true);
       return choose_unusual();
     }
-    if (takes_all()) {
-      for (int64_t row = 0; row < block_.rows; ++row) {
-        scratch_.candidate_counts[row] = block_.args.experts;
-        for (int64_t i = 0; i < lanes; i += width)
-          Vector::store(scratch_.candidates[row] + i, Vector::load(places + i));
-        fetch<true>(row);
-      }
-    } else {
-      find_candidates();
-      for (int64_t row = 0; row < block_.rows; ++row) fetch<false>(row);
-    }
+    find_candidates();
+    for (int64_t row = 0; row < block_.rows; ++row) fetch(row);
     order();
     choose_unusual();
   }
 
  private:
-  bool takes_all() const { return block_.args.experts <= lanes && !block_.drops_groups(); }
+  // Not many chosen experts, of which too many reach such a bound, and not few experts: few.h leaves these to us if their
+  // order is not certain.
+  bool bound_by_lanes() const {
+    return block_.args.k <= most_usual && (block_.args.experts > lanes || block_.drops_groups());
+  }
 
   void find_candidates() {
     if (!block_.bounded) {
@@ -87,25 +82,24 @@ class Choose {
   Product divided(int64_t row, Plain choice) const { return {choice.values, Vector::set(block_.reciprocal(row))}; }
   Biased divided(int64_t, Biased choice) const { return choice; }
 
-  // The scores of the candidates, which may be all experts, and what decides among them.
-  template <bool all>
+  // The scores of the candidates, and what decides among them.
   void fetch(int64_t row) {
     const int64_t count = scratch_.candidate_counts[row];
     const float *const scores = block_.scores(row), *const bias = scratch_.bias;
     for (int64_t i = 0; i < lanes; i += width) {
       const I experts = Vector::load(scratch_.candidates[row] + i);
-      F value = all ? Vector::load(scores + i) : Vector::gather(scores, experts);
+      F value = Vector::gather(scores, experts);
       if (block_.undivided) value = Vector::mul(value, Vector::set(block_.reciprocal(row)));
       if (block_.args.bias != nullptr) {
         Vector::store(scratch_.candidate_scores[row] + i, value);
-        value = Vector::add(value, all ? Vector::load(bias + i) : Vector::gather(bias, experts));
+        value = Vector::add(value, Vector::gather(bias, experts));
       }
       value = Vector::head(value, count - i, Vector::set(-infinity));
       Vector::store(scratch_.candidate_values[row] + i, value);
       Vector::store(scratch_.order[row] + i, with_places(Vector::key(value), i));
     }
-    bool usable = all || (count >= block_.args.k && count <= usual && scratch_.bounds[row] > -infinity);
-    if (!all && block_.undivided) usable = usable && scratch_.bounds[row] * block_.reciprocal(row) >= least_divided;
+    bool usable = count >= block_.args.k && count <= usual && scratch_.bounds[row] > -infinity;
+    if (block_.undivided) usable = usable && scratch_.bounds[row] * block_.reciprocal(row) >= least_divided;
     scratch_.unusual[row] = !usable;
   }
 
@@ -129,7 +123,7 @@ class Choose {
   }
 
   [[gnu::noinline]] void choose_unusual() {
-    const bool bounded = block_.args.k <= most_usual && !takes_all();
+    const bool bounded = bound_by_lanes();
     int64_t rows[rows_per_block], count = 0;
     for (int64_t row = 0; row < block_.rows; ++row) {
       rows[count] = row;

@@ -132,8 +132,9 @@ class Few {
   }
 
   [[gnu::noinline]] bool in_order(const float *choice) const {
+    const auto value = [&](int64_t rank) { return Vector::max(ranked(choice, rank), Vector::set(-infinity)); };
     for (int64_t i = 0; i + 1 < args_.experts; ++i)
-      if (Vector::any_less(ranked(choice, i), ranked(choice, i + 1))) return false;
+      if (Vector::any_less(value(i), value(i + 1))) return false;
     return true;
   }
 

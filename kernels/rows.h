@@ -42,6 +42,7 @@ struct Steps : Block {
     weigh();
   }
 
+  // The same for gates of few experts.
   void run_few() {
     Few<Type> few(*this);
     few.score();
