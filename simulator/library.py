@@ -63,8 +63,12 @@ def real_cann() -> bool:
 def for_children() -> None:
     """Let the processes that this one starts find the stand-in where they look for CANN's libraries."""
     if active():
-        folder = str(importlib.resources.files("ascend_moe_gating") / "lib" / "cann")
-        os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, [folder, os.environ.get("LD_LIBRARY_PATH")]))
+        folders = [str(_folder() / "cann"), os.environ.get("LD_LIBRARY_PATH")]
+        os.environ["LD_LIBRARY_PATH"] = ":".join(filter(None, folders))
+
+
+def _folder() -> Path:
+    return Path(str(importlib.resources.files("ascend_moe_gating") / "lib"))
 
 
 def load() -> bool:
@@ -88,7 +92,7 @@ def load() -> bool:
         value = os.environ.get(name)
         if value is not None and not re.fullmatch(pattern, value):
             raise ValueError(f"{name} must be {rule}, got {value!r}")
-    folder = Path(str(importlib.resources.files("ascend_moe_gating") / "lib"))
+    folder = _folder()
     library = ctypes.CDLL(str(folder / "libhost_cann.so"), ctypes.RTLD_GLOBAL)
     for name in _CANN_LIBRARIES:
         ctypes.CDLL(str(folder / "cann" / f"lib{name}.so"), ctypes.RTLD_GLOBAL)

@@ -149,11 +149,15 @@ int LeftOnStream(void *stream, int status) {
   if (status == 0 || !OnLaunchThread()) return status;
   // Of 207000 torch_npu only warns when it synchronises.
   const Refusal refusal{status == kNotSupported ? kInternal : status, RecentError()};
-  const auto on = StreamOf(stream);
-  if (const auto capture = on->capture()) {
-    capture->Refuse(refusal.why);
-  } else {
-    on->Fail(refusal);
+  try {
+    const auto on = StreamOf(stream);
+    if (const auto capture = on->capture()) {
+      capture->Refuse(refusal.why);
+    } else {
+      on->Fail(refusal);
+    }
+  } catch (const Refusal &) {  // there is no such stream, which is why the launch was refused
+    return KeepError(status, refusal.why);
   }
   return 0;
 }
