@@ -19,17 +19,14 @@ struct Block {
   int64_t stride = stride_of(args.experts);
   bool undivided = false;  // scores are exponentials, which a reciprocal divides where it matters
   bool bounded = false;    // bounds are there already
-  bool ranged = false;     // of the groups only some are kept, as ranges of experts
 
   float *scores(int64_t row) const { return scratch.scores + row * stride; }
   float reciprocal(int64_t row) const { return undivided ? scratch.reciprocals[row] : 1.0f; }
 
   bool drops_groups() const { return args.k_group < args.group_count; }
-  Ranges ranges(int64_t row) const {
-    static constexpr int32_t zero = 0;
-    if (!ranged) return {1, args.experts, &zero};
-    return {args.k_group, args.experts / args.group_count, scratch.kept[row]};
-  }
+  int64_t group_size() const { return args.experts / args.group_count; }
+  // How many values decide in a row.
+  int64_t choices() const { return drops_groups() ? args.k_group * group_size() : args.experts; }
 
   void fetch_weights(int64_t row) const {
     for (int64_t i = 0; i < args.k; ++i)

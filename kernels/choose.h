@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "block.h"
+#include "kept.h"
 #include "many.h"
 #include "order.h"
 #include "sort.h"
@@ -23,7 +24,12 @@ constexpr int64_t most_usual = 10;
 template <class ChoiceOf>
 class Choose {
  public:
-  Choose(const Block &block, ChoiceOf choice_of) : block_(block), scratch_(block.scratch), choice_of_(choice_of) {}
+  Choose(const Block &block, ChoiceOf choice_of)
+      : block_(block),
+        scratch_(block.scratch),
+        choice_of_(choice_of),
+        choices_(block.choices()),
+        kept_experts_(block.group_size(), block.args.k_group) {}
 
   // Writes the experts and their scores, best first.
   MOE_GATING_FLATTEN void choose() {
@@ -47,8 +53,7 @@ class Choose {
   void find_candidates() {
     if (!block_.bounded) {
       if (block_.drops_groups())
-        for (int64_t row = 0; row < block_.rows; ++row)
-          lane_maxima(choice_of_(row), block_.ranges(row), scratch_.maxima[row]);
+        for (int64_t row = 0; row < block_.rows; ++row) lane_maxima(choice_of_(row), choices_, scratch_.maxima[row]);
       for (int64_t first = 0; first < block_.rows; first += width) {
         Columns columns = Columns::load(scratch_.maxima[first], lanes);
         sort_run(columns.of);
@@ -58,8 +63,7 @@ class Choose {
     for (int64_t row = 0; row < block_.rows; ++row) {
       const F bound = Vector::set(scratch_.bounds[row] * (block_.undivided ? 1 - margin : 1.0f));
       const auto reaches = [&](F value) { return Vector::at_least(value, bound); };
-      scratch_.candidate_counts[row] =
-          collect(choice_of_(row), block_.ranges(row), reaches, scratch_.candidates[row], 0);
+      scratch_.candidate_counts[row] = collect(choice_of_(row), choices_, reaches, scratch_.candidates[row], 0);
     }
     for (int64_t row = 0; row < block_.rows; ++row)
       if (scratch_.candidate_counts[row] > usual) thin(row);
@@ -69,13 +73,12 @@ class Choose {
   // are greater.
   [[gnu::noinline]] void thin(int64_t row) {
     const auto values = divided(row, choice_of_(row));
-    const Ranges ranges = block_.ranges(row);
     const F bound = Vector::set(scratch_.bounds[row] * block_.reciprocal(row));
-    int32_t *const experts = scratch_.candidates[row];
-    int64_t count = collect(values, ranges, [&](F value) { return Vector::greater(value, bound); }, experts, 0);
+    int32_t *const places = scratch_.candidates[row];
+    int64_t count = collect(values, choices_, [&](F value) { return Vector::greater(value, bound); }, places, 0);
     if (count <= usual)
       count = std::min(usual,
-                       collect(values, ranges, [&](F value) { return Vector::equal(value, bound); }, experts, count));
+                       collect(values, choices_, [&](F value) { return Vector::equal(value, bound); }, places, count));
     scratch_.candidate_counts[row] = count;
   }
 
@@ -85,16 +88,20 @@ class Choose {
   // The scores of the candidates, and what decides among them.
   void fetch(int64_t row) {
     const int64_t count = scratch_.candidate_counts[row];
-    const float *const scores = block_.scores(row), *const bias = scratch_.bias;
+    const auto values = divided(row, choice_of_(row));
     for (int64_t i = 0; i < lanes; i += width) {
-      const I experts = Vector::load(scratch_.candidates[row] + i);
-      F value = Vector::gather(scores, experts);
-      if (block_.undivided) value = Vector::mul(value, Vector::set(block_.reciprocal(row)));
-      if (block_.args.bias != nullptr) {
-        Vector::store(scratch_.candidate_scores[row] + i, value);
-        value = Vector::add(value, Vector::gather(bias, experts));
+      const I places = Vector::load(scratch_.candidates[row] + i);
+      I experts = places;
+      if (block_.drops_groups()) {
+        experts = kept_experts_.at(scratch_.offsets[row], places);
+        Vector::store(scratch_.candidate_experts[row] + i, experts);
       }
-      value = Vector::head(value, count - i, Vector::set(-infinity));
+      F scores = Vector::set(0.0f);
+      if (block_.args.bias != nullptr) {
+        scores = Vector::gather(block_.scores(row), experts);
+        Vector::store(scratch_.candidate_scores[row] + i, scores);
+      }
+      const F value = Vector::head(values.gather(places, scores), count - i, Vector::set(-infinity));
       Vector::store(scratch_.candidate_values[row] + i, value);
       Vector::store(scratch_.order[row] + i, with_places(Vector::key(value), i));
     }
@@ -108,9 +115,10 @@ class Choose {
     const auto &weights = block_.args.bias == nullptr ? scratch_.candidate_values : scratch_.candidate_scores;
     for (int64_t first = 0; first < block_.rows; first += width) sort_rows(scratch_.order, first);
     for (int64_t row = 0; row < block_.rows; ++row) {
+      const int32_t *const experts = block_.drops_groups() ? scratch_.candidate_experts[row] : scratch_.candidates[row];
       for (int64_t i = 0; i < lanes; i += width) {
         const I places = places_of(Vector::load(scratch_.order[row] + i));
-        Vector::store(scratch_.chosen[row] + i, Vector::pick(scratch_.candidates[row], places));
+        Vector::store(scratch_.chosen[row] + i, Vector::pick(experts, places));
         Vector::store(scratch_.ordered[row] + i, Vector::pick(scratch_.candidate_values[row], places));
         Vector::store(scratch_.weights[row] + i, Vector::pick(weights[row], places));
       }
@@ -132,10 +140,13 @@ class Choose {
     }
     if (count == 0) return;
     const auto values_of = [&](int64_t row) { return divided(row, choice_of_(row)); };
-    const auto ranges_of = [&](int64_t row) { return block_.ranges(row); };
-    Many(rows, count, block_.args.k, bounded, values_of, ranges_of, scratch_).choose();
+    Many(rows, count, block_.args.k, bounded, values_of, choices_, scratch_).choose();
     for (int64_t i = 0; i < count; ++i) {
-      if (scratch_.unusual[rows[i]]) select_one(rows[i]);
+      if (scratch_.unusual[rows[i]])
+        select_one(rows[i]);
+      else
+        for (int64_t j = 0; j < block_.args.k; ++j)
+          scratch_.chosen[rows[i]][j] = expert_at(rows[i], scratch_.chosen[rows[i]][j]);
       block_.fetch_weights(rows[i]);
     }
   }
@@ -143,13 +154,21 @@ class Choose {
   // Where values are missing.
   [[gnu::noinline]] void select_one(int64_t row) {
     const auto values = divided(row, choice_of_(row));
-    for (int64_t i = 0; i < block_.args.experts; i += width) Vector::store(scratch_.choice + i, values(i));
-    select(scratch_.choice, block_.args.experts, block_.ranges(row), block_.args.k, scratch_.chosen[row]);
+    for (int64_t i = 0; i < choices_; i += width) Vector::store(scratch_.choice + i, values(i));
+    select(
+        scratch_.choice, choices_, [&](int32_t place) { return expert_at(row, place); }, block_.args.experts,
+        block_.args.k, scratch_.chosen[row]);
+  }
+
+  int32_t expert_at(int64_t row, int32_t place) const {
+    return block_.drops_groups() ? kept_experts_.at(scratch_.offsets[row], place) : place;
   }
 
   const Block &block_;
   Scratch &scratch_;
   const ChoiceOf choice_of_;
+  const int64_t choices_;
+  const KeptExperts kept_experts_;
 };
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "columns.h"
+#include "kept.h"
 #include "scratch.h"
-#include "select.h"
 
 namespace moe_gating {
 namespace {
@@ -100,10 +100,10 @@ void score_groups(Values choice, int64_t group_count, int64_t size, bool two, fl
     score_groups_by<false>(choice, group_count, size, scores);
 }
 
-// Of up to `most` groups, those that fewer than k_group come before. An earlier group comes before when its score is not
+// Of up to `most` groups, for up to `width` rows, those that fewer than k_group come before. An earlier group comes before when its score is not
 // less, a later one only when its score is greater.
 template <int64_t most>
-MOE_GATING_INLINE void keep_few(const float *scores, int64_t size, int64_t k_group, Kept *kept) {
+MOE_GATING_INLINE void keep_few(const float *scores, int64_t rows, int64_t size, int64_t k_group, Offsets *offsets) {
   const Columns columns = Columns::load(scores, MOE_GATING_MAX_GROUPS);
   I keys[most], before[most];
   for (int64_t group = 0; group < most; ++group) {
@@ -120,9 +120,8 @@ MOE_GATING_INLINE void keep_few(const float *scores, int64_t size, int64_t k_gro
     bits = Vector::add_where_less(bits, before[group], static_cast<int32_t>(k_group), int32_t{1} << group);
   int32_t bits_of[width];
   Vector::store(bits_of, bits);
-  for (int64_t row = 0; row < width; ++row)
-    for (int64_t i = 0; i < k_group; ++i, bits_of[row] &= bits_of[row] - 1)
-      kept[row][i] = static_cast<int32_t>(__builtin_ctz(static_cast<uint32_t>(bits_of[row])) * size);
+  for (int64_t row = 0; row < rows; ++row)
+    write_offsets(static_cast<uint32_t>(bits_of[row]), k_group, size, offsets[row]);
 }
 
 }  // namespace

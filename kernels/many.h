@@ -14,20 +14,20 @@
 namespace moe_gating {
 namespace {
 
-// A value and its expert in one number, exactly: of equal values the lower expert's is the greater.
-constexpr double experts_in_a_number = MOE_GATING_MAX_EXPERTS;
-constexpr double no_expert = -0x1p44;  // less than any
+// A value and its place in one number, exactly: of equal values that of the lower place is the greater.
+constexpr double places_in_a_number = MOE_GATING_MAX_EXPERTS;
+constexpr double no_place = -0x1p44;  // less than any
 
-inline void number(const float *values, const int32_t *experts, int64_t count, double *numbers) {
+inline void number(const float *values, const int32_t *places, int64_t count, double *numbers) {
   for (int64_t i = 0; i < count; i += width) {
     int32_t keys[width];
     Vector::store(keys, Vector::key(Vector::load(values + i)));
     for (int64_t lane = 0; lane < width; ++lane)
-      numbers[i + lane] = keys[lane] * experts_in_a_number + (MOE_GATING_MAX_EXPERTS - 1 - experts[i + lane]);
+      numbers[i + lane] = keys[lane] * places_in_a_number + (MOE_GATING_MAX_EXPERTS - 1 - places[i + lane]);
   }
 }
 
-inline int32_t expert_in(double number) {
+inline int32_t place_in(double number) {
   number += 0x1.8p52;  // now its integer is in the low bits
   uint64_t bits;
   std::memcpy(&bits, &number, sizeof bits);
@@ -43,12 +43,12 @@ inline int64_t lanes_for(int64_t k) { return k <= 16 ? 32 : 64; }
 
 // The largest values of `count` lanes, which the vectors of a row take in turn; NaN is passed over.
 template <class Values>
-void wide_maxima(Values values, const Ranges &ranges, int64_t count, float *to) {
+void wide_maxima(Values values, int64_t of, int64_t count, float *to) {
   F maxima[2 * most_by_lanes / width];
   const int64_t vectors = count / width;
   for (int64_t i = 0; i < vectors; ++i) maxima[i] = Vector::set(-infinity);
   int64_t vector = 0;
-  ranges.for_each(values, [&](int64_t, int64_t, F value) {
+  for_each(values, of, [&](int64_t, int64_t, F value) {
     maxima[vector] = Vector::max(value, maxima[vector]);
     vector = vector + 1 == vectors ? 0 : vector + 1;
   });
@@ -73,15 +73,15 @@ inline void bounds_by_lanes(int64_t rows, int64_t k, Scratch &scratch) {
 class Search {
  public:
   template <class Values>
-  void begin(Values values, const Ranges &ranges, int64_t k) {
+  void begin(Values values, int64_t of, int64_t k) {
     F least = Vector::set(infinity), greatest = Vector::set(-infinity);
-    ranges.for_each(values, [&](int64_t, int64_t, F value) {
+    for_each(values, of, [&](int64_t, int64_t, F value) {
       least = Vector::min(value, least);
       greatest = Vector::max(value, greatest);
     });
     below_ = key_of(first_lane(reduce(least, [](F a, F b) { return Vector::min(a, b); }))) - 1.0;
     above_ = key_of(first_lane(reduce(greatest, [](F a, F b) { return Vector::max(a, b); })));
-    count_below_ = static_cast<double>(ranges.count * ranges.size);
+    count_below_ = static_cast<double>(of);
     count_above_ = 0;
     k_ = k;
     found_ = false;
@@ -89,12 +89,12 @@ class Search {
 
   // One step; true if there is a next one.
   template <class Values>
-  bool step(Values values, const Ranges &ranges, bool halve) {
+  bool step(Values values, int64_t of, bool halve) {
     if (found_ || above_ - below_ <= 1) return false;
     const double wanted = static_cast<double>(k_ + most_wanted(k_)) / 2;
     const double share = halve ? 0.5 : (count_below_ - wanted) / (count_below_ - count_above_);
     const double middle = std::max(below_ + 1, std::min(above_ - 1, std::floor(below_ + (above_ - below_) * share)));
-    const int64_t count = count_above(values, ranges, value_of(static_cast<int32_t>(middle)));
+    const int64_t count = count_above(values, of, value_of(static_cast<int32_t>(middle)));
     found_ = count >= k_ && count <= most_wanted(k_);
     const bool lower = count < k_ || found_;
     (lower ? above_ : below_) = middle;
@@ -113,21 +113,18 @@ class Search {
   bool found_;
 };
 
-// Of each of some of a block's rows the k experts with the largest values, best first. `bounded`: wide_bounds has, for each of
-// them, a bound that at least k values reach, or -inf.
-template <class ValuesOf, class RangesOf>
+// Of each of some of a block's rows the places of the k largest of `of` values, best first. `bounded`: wide_bounds has, for
+// each of them, a bound that at least k values reach, or -inf.
+template <class ValuesOf>
 class Many {
  public:
-  Many(const int64_t *rows, int64_t count, int64_t k, bool bounded, ValuesOf values_of, RangesOf ranges_of,
-       Scratch &scratch)
-      : rows_(rows), count_(count), k_(k), values_of_(values_of), ranges_of_(ranges_of), scratch_(scratch) {
-    const Ranges ranges = ranges_of(rows[0]);
-    all_ = ranges.count * ranges.size <= most_wanted(k);
+  Many(const int64_t *rows, int64_t count, int64_t k, bool bounded, ValuesOf values_of, int64_t of, Scratch &scratch)
+      : rows_(rows), count_(count), k_(k), values_of_(values_of), of_(of), scratch_(scratch) {
+    all_ = of <= most_wanted(k);
     bounded_ = bounded || k <= most_by_lanes;
     if (all_ || bounded) return;
     if (bounded_) {
-      for (int64_t i = 0; i < count; ++i)
-        wide_maxima(values_of(rows[i]), ranges_of(rows[i]), lanes_for(k), scratch.wide[i]);
+      for (int64_t i = 0; i < count; ++i) wide_maxima(values_of(rows[i]), of, lanes_for(k), scratch.wide[i]);
       bounds_by_lanes(count, k, scratch);
     } else {
       search(0, count);
@@ -142,7 +139,7 @@ class Many {
       for (int64_t i = first; i < last; ++i) to_column(i, i - first, count);
       Sortable<double>(columns(), count).sort();
       for (int64_t i = first; i < last; ++i)
-        for (int64_t j = 0; j < k_; ++j) scratch_.chosen[rows_[i]][j] = expert_in(columns()[j * at_once + i - first]);
+        for (int64_t j = 0; j < k_; ++j) scratch_.chosen[rows_[i]][j] = place_in(columns()[j * at_once + i - first]);
     }
   }
 
@@ -152,48 +149,46 @@ class Many {
 
   // A step for each row before the next one: none waits for the other.
   void search(int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) searches_[i].begin(values_of_(rows_[i]), ranges_of_(rows_[i]), k_);
+    for (int64_t i = first; i < last; ++i) searches_[i].begin(values_of_(rows_[i]), of_, k_);
     bool going = true;
     for (int step = 1; going; ++step) {
       going = false;
-      for (int64_t i = first; i < last; ++i)
-        going |= searches_[i].step(values_of_(rows_[i]), ranges_of_(rows_[i]), step % 3 == 0);
+      for (int64_t i = first; i < last; ++i) going |= searches_[i].step(values_of_(rows_[i]), of_, step % 3 == 0);
     }
   }
 
-  // At least k experts of those that are greater than -inf, and not many more; fewer where there are not as many.
+  // At least k places of those that are greater than -inf, and not many more; fewer where there are not as many.
   Candidates collect(int64_t i) {
-    Candidates to{scratch_.experts, scratch_.values, 0};
+    Candidates to{scratch_.places, scratch_.values, 0};
     const auto values = values_of_(rows_[i]);
-    const Ranges ranges = ranges_of_(rows_[i]);
     if (all_) {
-      append<true>(values, ranges, -infinity, to);
+      append<true>(values, of_, -infinity, to);
       return to;
     }
     if (bounded_) {
-      if (scratch_.wide_bounds[i] > -infinity) append<false>(values, ranges, scratch_.wide_bounds[i], to);
+      if (scratch_.wide_bounds[i] > -infinity) append<false>(values, of_, scratch_.wide_bounds[i], to);
       if (to.count >= k_ && to.count <= 2 * most_wanted(k_)) return to;
       search(i, i + 1);
     }
     const Search &search = searches_[i];
-    append<true>(values, ranges, search.bound(), to);
-    if (search.shared() && search.bound() > -infinity) append_equal(values, ranges, search.bound(), k_, to);
+    append<true>(values, of_, search.bound(), to);
+    if (search.shared() && search.bound() > -infinity) append_equal(values, of_, search.bound(), k_, to);
     return to;
   }
 
   void to_column(int64_t row, int64_t column, int64_t &count) {
     const Candidates candidates = collect(row);
     scratch_.unusual[rows_[row]] = candidates.count < k_;
-    for (; count < candidates.count; count += run) std::fill_n(columns() + count * at_once, run * at_once, no_expert);
+    for (; count < candidates.count; count += run) std::fill_n(columns() + count * at_once, run * at_once, no_place);
     double numbers[MOE_GATING_MAX_EXPERTS + slack];
-    number(candidates.values, candidates.experts, candidates.count, numbers);
+    number(candidates.values, candidates.places, candidates.count, numbers);
     for (int64_t i = 0; i < candidates.count; ++i) columns()[i * at_once + column] = numbers[i];
   }
 
   const int64_t *const rows_;
   const int64_t count_, k_;
   const ValuesOf values_of_;
-  const RangesOf ranges_of_;
+  const int64_t of_;
   Scratch &scratch_;
   bool all_, bounded_;
   Search searches_[rows_per_block];

@@ -10,6 +10,7 @@
 #include "few.h"
 #include "groups.h"
 #include "kept.h"
+#include "many_groups.h"
 #include "memory.h"
 #include "moe_gating_top_k.h"
 #include "routing.h"
@@ -100,24 +101,23 @@ struct Steps : Block {
 
   template <class ChoiceOf>
   void keep_and_choose(ChoiceOf choice_of) {
-    if (drops_groups()) {
-      keep(choice_of);
-      if (!ranged) return Choose(*this, [this](int64_t row) { return Plain{scratch.masked + row * stride}; }).choose();
-    }
-    Choose(*this, choice_of).choose();
+    if (!drops_groups()) return Choose(*this, choice_of).choose();
+    keep(choice_of);
+    for (int64_t row = 0; row < rows; ++row)
+      pack(choice_of(row), scratch.offsets[row], args.k_group, group_size(), scratch.packed + row * stride);
+    Choose(*this, [this](int64_t row) { return Plain{scratch.packed + row * stride}; }).choose();
   }
 
   template <class ChoiceOf>
   MOE_GATING_FLATTEN void keep(ChoiceOf choice_of) {
-    const int64_t count = args.group_count, size = args.experts / count;
+    const int64_t count = args.group_count, size = group_size();
     const bool two = args.group_select_mode == 1;
-    ranged = size >= width;
-    if (!ranged) {
+    if (size < width) {
       for (int64_t first = 0; first < rows; first += width)
-        mask_small_groups(
-            count, size, args.k_group, two, [=](int64_t row) { return choice_of(first + row); },
-            undivided ? Vector::load(scratch.reciprocals + first) : Vector::set(1.0f), scratch,
-            scratch.masked + first * stride, stride);
+        keep_small([=](int64_t row) { return choice_of(first + row); },
+                   undivided ? Vector::load(scratch.reciprocals + first) : Vector::set(1.0f),
+                   std::min(width, rows - first), count, size, args.k_group, two, scratch.columns.floats,
+                   scratch.offsets + first);
       return;
     }
     for (int64_t row = 0; row < rows; ++row) {
@@ -129,12 +129,14 @@ struct Steps : Block {
           Vector::store(scores + i, Vector::mul(Vector::load(scores + i), Vector::set(scratch.reciprocals[row])));
     }
     for (int64_t first = 0; first < rows; first += width) {
+      const int64_t some = std::min(width, rows - first);
       if (count <= 8)
-        keep_few<8>(scratch.wide[first], size, args.k_group, scratch.kept + first);
+        keep_few<8>(scratch.wide[first], some, size, args.k_group, scratch.offsets + first);
       else if (count <= 16)
-        keep_few<16>(scratch.wide[first], size, args.k_group, scratch.kept + first);
+        keep_few<16>(scratch.wide[first], some, size, args.k_group, scratch.offsets + first);
       else
-        keep_many(scratch.wide[first], count, size, args.k_group, scratch.columns.floats, scratch.kept + first);
+        keep_many(scratch.wide[first], some, count, size, args.k_group, scratch.columns.floats,
+                  scratch.offsets + first);
     }
   }
 

@@ -16,15 +16,15 @@ constexpr int64_t experts_per_block = 8 * MOE_GATING_MAX_EXPERTS;
 // From one row of scratch to the next: a whole number of vectors of any width.
 inline int64_t stride_of(int64_t experts) { return (experts + slack - 1) / slack * slack; }
 
-// The first expert of each group that a row keeps, ascending.
-using Kept = int32_t[MOE_GATING_MAX_GROUPS + 1];
+// For each group that a row keeps, ascending: how much further its experts are than their places among those that are kept.
+using Offsets = int32_t[MOE_GATING_MAX_GROUPS];
 
 constexpr int64_t candidates_of_row = 3 * usual;
 
 struct Scratch {
   alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float scores[experts_per_block + slack];
-  alignas(64) float masked[experts_per_block + slack];  // what decides, where small groups are dropped
+  alignas(64) float packed[experts_per_block + slack];  // what decides, where groups are dropped
   alignas(64) Square<float> maxima;                     // of the lanes of each row
   // A number for each row.
   alignas(64) float row_maxima[rows_per_block];
@@ -33,9 +33,10 @@ struct Scratch {
   int64_t candidate_counts[rows_per_block];
   bool unusual[rows_per_block];
   alignas(64) float wide[rows_per_block][MOE_GATING_MAX_GROUPS];  // scores of groups, or maxima of up to as many lanes
-  alignas(64) Kept kept[rows_per_block];
-  // Candidates. What a row does not fill are still numbers of experts.
+  alignas(64) Offsets offsets[rows_per_block];
+  // Candidates: their places among what decides. What a row does not fill are still such places.
   alignas(64) int32_t candidates[rows_per_block][candidates_of_row];
+  alignas(64) Square<int32_t> candidate_experts;  // where they are not the same
   alignas(64) Square<float> candidate_scores;
   alignas(64) Square<float> candidate_values;
   alignas(64) Square<int32_t> order;
@@ -47,7 +48,7 @@ struct Scratch {
     alignas(64) float floats[(MOE_GATING_MAX_EXPERTS + slack) * width];
   } columns;
   alignas(64) float choice[MOE_GATING_MAX_EXPERTS + slack];
-  alignas(64) int32_t experts[MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) int32_t places[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float values[MOE_GATING_MAX_EXPERTS + slack];
   // Results.
   alignas(64) int32_t chosen[rows_per_block][MOE_GATING_MAX_EXPERTS + slack];

@@ -137,6 +137,10 @@ struct Vector {
     return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
   }
   static I both(I a, I b) { return _mm256_and_si256(a, b); }
+  template <int bits>
+  static I scaled(I a, int32_t factor) {
+    return _mm256_srli_epi32(_mm256_mullo_epi32(a, set(factor)), bits);
+  }
   static I shift_to_exponent(I value) { return _mm256_slli_epi32(value, 23 - table_bits); }
   // Of a table of 2^table_bits: the entries that the low bits of the indices name.
   static I entry(const int32_t *table, I indices) { return _mm256_permutevar8x32_epi32(load(table), indices); }

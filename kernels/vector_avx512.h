@@ -127,6 +127,10 @@ struct Vector {
   static I min(I a, I b) { return _mm512_min_epi32(a, b); }
   static int32_t total(I value) { return _mm512_reduce_add_epi32(value); }
   static I both(I a, I b) { return _mm512_and_si512(a, b); }
+  template <int bits>
+  static I scaled(I a, int32_t factor) {
+    return _mm512_srli_epi32(_mm512_mullo_epi32(a, set(factor)), bits);
+  }
   static I shift_to_exponent(I value) { return _mm512_slli_epi32(value, 23 - table_bits); }
   // Of a table of 2^table_bits: the entries that the low bits of the indices name.
   static I entry(const int32_t *table, I indices) { return _mm512_permutexvar_epi32(indices, load(table)); }

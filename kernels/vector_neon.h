@@ -95,6 +95,10 @@ struct Vector {
   static I min(I a, I b) { return vminq_s32(a, b); }
   static int32_t total(I value) { return vaddvq_s32(value); }
   static I both(I a, I b) { return vandq_s32(a, b); }
+  template <int bits>
+  static I scaled(I a, int32_t factor) {
+    return vshrq_n_s32(vmulq_n_s32(a, factor), bits);
+  }
   static I shift_to_exponent(I value) { return vshlq_n_s32(value, 23); }
   static I entry(const int32_t *table, I) { return set(table[0]); }
   static I key(F value) {

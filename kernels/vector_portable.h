@@ -123,6 +123,10 @@ struct Vector {
   static I both(I a, I b) {
     return each_int([&](int i) { return a.lane[i] & b.lane[i]; });
   }
+  template <int bits>
+  static I scaled(I a, int32_t factor) {
+    return each_int([&](int i) { return a.lane[i] * factor >> bits; });
+  }
   static I shift_to_exponent(I value) {
     return each_int([&](int i) { return wrapped(uint32_t(value.lane[i]) << 23); });
   }
