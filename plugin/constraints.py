@@ -8,7 +8,7 @@ exist, needs their values, so it holds where these can be read: on the CPU, and 
 
 from __future__ import annotations
 
-import functools
+from collections import deque
 from typing import Any, NamedTuple
 
 import torch
@@ -241,11 +241,18 @@ def check(
         TypeError: a wrong Python type or dtype.
         ValueError: a wrong shape, device or number.
     """
-    passed: list[bool] = []
-    if type(x) is Tensor and not is_dynamo_compiling():
+    facts: tuple[object, ...] = ()
+    if (
+        type(x) is Tensor
+        and not is_dynamo_compiling()
+        and type(k) is type(k_group) is type(group_count) is type(group_select_mode) is int  # 8.0 and 8 are equal
+        and type(renorm) is type(norm_type) is int
+        and type(out_flag) is bool
+        and type(routed_scaling_factor) is type(eps) is float
+    ):
         try:
             shape = x.shape
-            passed = _passed(
+            facts = (
                 shape[1] if len(shape) == 2 else shape,
                 x.dtype,
                 None if bias is None else bias.dtype,
@@ -262,19 +269,18 @@ def check(
                 routed_scaling_factor,
                 eps,
             )
+            if facts in _passed:
+                return
         except (AttributeError, TypeError):
-            pass  # what should be a tensor is none, or something is not hashable: the check below says it
-        if passed:
-            return
+            facts = ()  # what should be a tensor is none: the check below says it
     numbers = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
     _check(Call(x, bias, *numbers, input_ids, tid2eid))
-    passed.append(True)
+    if facts:
+        _passed.append(facts)
 
 
-@functools.lru_cache(maxsize=4096, typed=True)  # 8, 8.0 and True are different arguments
-def _passed(*facts: object) -> list[bool]:
-    """Empty until a call with these facts has passed: all that the constraints read, which is not the tokens."""
-    return []
+# Of the calls that passed last, all that the constraints read, which is not the number of tokens.
+_passed: deque[tuple[object, ...]] = deque(maxlen=32)
 
 
 def _facts(x: torch.Tensor, input_ids: Any, tid2eid: Any) -> tuple[object, ...]:

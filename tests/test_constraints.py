@@ -140,11 +140,52 @@ def test_numbers_of_numpy_are_numbers():
     torch.testing.assert_close(y, torch.full((4, 3), 2 / 3))
 
 
-def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass():
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("k", 8.0),
+        ("k_group", 1.0),
+        ("group_count", 1.0),
+        ("group_select_mode", 0.0),
+        ("renorm", 0.0),
+        ("norm_type", 0.0),
+        ("out_flag", 0),
+        ("routed_scaling_factor", torch.tensor(1.0)),
+        ("eps", torch.tensor(0.0)),
+    ],
+)
+def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass(name, value):
+    x = torch.zeros(4, 256)
+    passes = {"k": 8, "eps": 0.0}
+    check(x, **passes)
+    with pytest.raises(
+        TypeError, match=rf"{name} must be .*, got {re.escape(repr(value))} of type {type(value).__name__}"
+    ):
+        check(x, **{**passes, name: value})
+
+
+def test_a_call_that_passed_does_not_let_an_equal_one_pass_with_several_of_another_type():
     x = torch.zeros(4, 256)
     check(x, 8)
-    with pytest.raises(TypeError, match=r"k must be an int, got 8.0 of type float \(C9\)"):
-        check(x, 8.0)
+    with pytest.raises(TypeError, match="k must be an int, got 8.0 of type float"):
+        check(x, 8.0, None, 1.0, 1.0, 0.0)
+
+
+def test_a_call_that_passed_does_not_let_one_with_other_tensors_pass():
+    x, bias = torch.zeros(4, 256), torch.zeros(256)
+    check(x, 8, bias)
+    check(x, 8)
+    for label, others in (
+        ("C1", (x[0], bias)),
+        ("C2", (x.int(), None)),
+        ("C4", (x, bias[:8])),
+        ("C4", (x[:, :8], bias)),
+        ("C4", (x, bias.half())),
+        ("C4", (x.npu(), bias)),
+        ("C9", (x[:, :4], bias[:4])),
+    ):
+        with pytest.raises((TypeError, ValueError), match=label):
+            check(others[0], 8, others[1])
 
 
 @pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
