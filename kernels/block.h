@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "memory.h"
 #include "moe_gating_top_k.h"
 #include "scratch.h"
 #include "select.h"
@@ -22,6 +23,15 @@ struct Block {
 
   float *scores(int64_t row) const { return scratch.scores + row * stride; }
   float reciprocal(int64_t row) const { return undivided ? scratch.reciprocals[row] : 1.0f; }
+
+  // Copies the rows of x, of which this is the first, to where experts are neighbours; `stride` numbers to a row.
+  template <class Number>
+  const Number *gather_x(const Number *x) const {
+    auto *const gathered = reinterpret_cast<Number *>(scratch.gathered);
+    const int64_t next = std::min(rows, last - first - rows) * args.x_row_stride;
+    gather(x, args.x_row_stride, args.x_column_stride, next, rows, args.experts, gathered, stride);
+    return gathered;
+  }
 
   bool drops_groups() const { return args.k_group < args.group_count; }
   int64_t group_size() const { return args.experts / args.group_count; }

@@ -61,12 +61,18 @@ class Choose {
       }
     }
     for (int64_t row = 0; row < block_.rows; ++row) {
-      const F bound = Vector::set(scratch_.bounds[row] * (block_.undivided ? 1 - margin : 1.0f));
+      const F bound = Vector::set(block_.undivided ? undivided_bound(row) : scratch_.bounds[row]);
       const auto reaches = [&](F value) { return Vector::at_least(value, bound); };
       scratch_.candidate_counts[row] = collect(choice_of_(row), choices_, reaches, scratch_.candidates[row], 0);
     }
     for (int64_t row = 0; row < block_.rows; ++row)
       if (scratch_.candidate_counts[row] > usual) thin(row);
+  }
+
+  // Less than a rounding below the bound. Near underflow, where roundings have no limit, all are candidates, and thinned.
+  float undivided_bound(int64_t row) const {
+    const float bound = scratch_.bounds[row];
+    return bound * block_.reciprocal(row) >= least_divided ? bound * (1 - margin) : 0.0f;
   }
 
   // Of more candidates than usual, those that reach the bound, the greater ones first; still too many if more than `usual`
@@ -105,9 +111,7 @@ class Choose {
       Vector::store(scratch_.candidate_values[row] + i, value);
       Vector::store(scratch_.order[row] + i, with_places(Vector::key(value), i));
     }
-    bool usable = count >= block_.args.k && count <= usual && scratch_.bounds[row] > -infinity;
-    if (block_.undivided) usable = usable && scratch_.bounds[row] * block_.reciprocal(row) >= least_divided;
-    scratch_.unusual[row] = !usable;
+    scratch_.unusual[row] = !(count >= block_.args.k && count <= usual && scratch_.bounds[row] > -infinity);
   }
 
   // Writes the candidates in order, and marks the rows whose order is not certain.
@@ -142,22 +146,18 @@ class Choose {
     const auto values_of = [&](int64_t row) { return divided(row, choice_of_(row)); };
     Many(rows, count, block_.args.k, bounded, values_of, choices_, scratch_).choose();
     for (int64_t i = 0; i < count; ++i) {
-      if (scratch_.unusual[rows[i]])
-        select_one(rows[i]);
-      else
-        for (int64_t j = 0; j < block_.args.k; ++j)
-          scratch_.chosen[rows[i]][j] = expert_at(rows[i], scratch_.chosen[rows[i]][j]);
-      block_.fetch_weights(rows[i]);
+      const int64_t row = rows[i], found = std::min(scratch_.candidate_counts[row], block_.args.k);
+      for (int64_t j = 0; j < found; ++j) scratch_.chosen[row][j] = expert_at(row, scratch_.chosen[row][j]);
+      fill_up(scratch_.chosen[row], found);
+      block_.fetch_weights(row);
     }
   }
 
-  // Where values are missing.
-  [[gnu::noinline]] void select_one(int64_t row) {
-    const auto values = divided(row, choice_of_(row));
-    for (int64_t i = 0; i < choices_; i += width) Vector::store(scratch_.choice + i, values(i));
-    select(
-        scratch_.choice, choices_, [&](int32_t place) { return expert_at(row, place); }, block_.args.experts,
-        block_.args.k, scratch_.chosen[row]);
+  // Experts that have no value, or none that is greater than -inf, come last: the lower index wins.
+  void fill_up(int32_t *chosen, int64_t found) const {
+    int64_t count = found;
+    for (int32_t expert = 0; count < block_.args.k; ++expert)
+      if (std::find(chosen, chosen + found, expert) == chosen + found) chosen[count++] = expert;
   }
 
   int32_t expert_at(int64_t row, int32_t place) const {

@@ -26,9 +26,8 @@ class Few {
     const auto *x = static_cast<const typename Type::Storage *>(args_.x) + block_.first * args_.x_row_stride;
     if (args_.x_column_stride == 1)
       return score([=](int64_t row) { return Logits<Type>{x + row * args_.x_row_stride, args_.experts, 0}; });
-    gather<Type>(x, args_.x_row_stride, args_.x_column_stride, block_.rows, args_.experts, scratch_.scores,
-                 block_.stride);
-    score([this](int64_t row) { return Logits<Float32>{block_.scores(row), args_.experts, 0}; });
+    const typename Type::Storage *gathered = block_.gather_x(x);
+    score([=](int64_t row) { return Logits<Type>{gathered + row * block_.stride, args_.experts, 0}; });
   }
 
   // As the other steps expect them.

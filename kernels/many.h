@@ -89,21 +89,44 @@ class Search {
 
   // One step; true if there is a next one.
   template <class Values>
-  bool step(Values values, int64_t of, bool halve) {
+  bool step(Values values, int64_t of, int step) {
     if (found_ || above_ - below_ <= 1) return false;
     const double wanted = static_cast<double>(k_ + most_wanted(k_)) / 2;
-    const double share = halve ? 0.5 : (count_below_ - wanted) / (count_below_ - count_above_);
+    const double share = step % 3 == 0 ? 0.5 : (count_below_ - wanted) / (count_below_ - count_above_);
     const double middle = std::max(below_ + 1, std::min(above_ - 1, std::floor(below_ + (above_ - below_) * share)));
     const int64_t count = count_above(values, of, value_of(static_cast<int32_t>(middle)));
     found_ = count >= k_ && count <= most_wanted(k_);
     const bool lower = count < k_ || found_;
     (lower ? above_ : below_) = middle;
     (lower ? count_above_ : count_below_) = static_cast<double>(count);
+    if (step % 6 == 0 && !found_) move_to_value(values, of, lower, value_of(static_cast<int32_t>(middle)));
     return true;
   }
 
+  template <class Values>
+  MOE_GATING_INLINE static int64_t count_above(Values values, int64_t of, float bound) {
+    I sum = Vector::set(int32_t{0});
+    for_each(values, of,
+             [&](int64_t, int64_t, F value) { sum = Vector::count_greater(sum, value, Vector::set(bound)); });
+    return Vector::total(sum);
+  }
+
+  // From `middle` on to the next value of the row: where many are equal, there is nothing to be found between.
+  template <class Values>
+  [[gnu::noinline]] void move_to_value(Values values, int64_t of, bool lower, float middle) {
+    F next_below = Vector::set(-infinity), next_above = Vector::set(infinity);
+    for_each(values, of, [&](int64_t, int64_t, F value) {
+      const I above = Vector::count_greater(Vector::set(int32_t{0}), value, Vector::set(middle));
+      next_below = Vector::max(Vector::where_less(above, 1, value, Vector::set(-infinity)), next_below);
+      next_above = Vector::min(Vector::where_less(above, 1, Vector::set(infinity), value), next_above);
+    });
+    if (lower)
+      above_ = key_of(first_lane(reduce(next_below, [](F a, F b) { return Vector::max(a, b); })));
+    else
+      below_ = key_of(first_lane(reduce(next_above, [](F a, F b) { return Vector::min(a, b); }))) - 1.0;
+  }
+
   float bound() const { return value_of(static_cast<int32_t>(above_)); }
-  bool shared() const { return !found_; }
 
  private:
   // The places of two values among all floats, which are about as good as logarithms, and how many values are greater: more
@@ -131,7 +154,7 @@ class Many {
     }
   }
 
-  // A row that has fewer than k that are greater than -inf is marked.
+  // Where there are fewer than k that are greater than -inf, candidate_counts says how many.
   void choose() {
     for (int64_t first = 0; first < count_; first += at_once) {
       const int64_t last = std::min(first + at_once, count_);
@@ -153,7 +176,7 @@ class Many {
     bool going = true;
     for (int step = 1; going; ++step) {
       going = false;
-      for (int64_t i = first; i < last; ++i) going |= searches_[i].step(values_of_(rows_[i]), of_, step % 3 == 0);
+      for (int64_t i = first; i < last; ++i) going |= searches_[i].step(values_of_(rows_[i]), of_, step);
     }
   }
 
@@ -165,20 +188,27 @@ class Many {
       append<true>(values, of_, -infinity, to);
       return to;
     }
-    if (bounded_) {
-      if (scratch_.wide_bounds[i] > -infinity) append<false>(values, of_, scratch_.wide_bounds[i], to);
+    if (bounded_ && scratch_.wide_bounds[i] > -infinity) {
+      append<false>(values, of_, scratch_.wide_bounds[i], to);
       if (to.count >= k_ && to.count <= 2 * most_wanted(k_)) return to;
-      search(i, i + 1);
+      append_with_shared_bound(values, scratch_.wide_bounds[i], to);
+      if (to.count == k_) return to;
     }
-    const Search &search = searches_[i];
-    append<true>(values, of_, search.bound(), to);
-    if (search.shared() && search.bound() > -infinity) append_equal(values, of_, search.bound(), k_, to);
+    if (bounded_) search(i, i + 1);
+    append_with_shared_bound(values, searches_[i].bound(), to);
     return to;
+  }
+
+  // The values above a bound and, where they are fewer than k, as many that equal it.
+  template <class Values>
+  void append_with_shared_bound(Values values, float bound, Candidates &to) const {
+    append<true>(values, of_, bound, to);
+    if (to.count < k_ && bound > -infinity) append_equal(values, of_, bound, k_, to);
   }
 
   void to_column(int64_t row, int64_t column, int64_t &count) {
     const Candidates candidates = collect(row);
-    scratch_.unusual[rows_[row]] = candidates.count < k_;
+    scratch_.candidate_counts[rows_[row]] = candidates.count;
     for (; count < candidates.count; count += run) std::fill_n(columns() + count * at_once, run * at_once, no_place);
     double numbers[MOE_GATING_MAX_EXPERTS + slack];
     number(candidates.values, candidates.places, candidates.count, numbers);

@@ -11,19 +11,28 @@
 namespace moe_gating {
 namespace {
 
-// Copies rows as float32. Walks through memory along the shorter stride.
-template <class Type>
-void gather(const typename Type::Storage *from, int64_t row_stride, int64_t column_stride, int64_t rows,
-            int64_t experts, float *to, int64_t to_stride) {
+// Copies rows to where experts are neighbours. Walks through memory along the shorter stride, and fetches what lies `next`
+// numbers ahead: no processor foresees such walks.
+template <class Number>
+void gather(const Number *from, int64_t row_stride, int64_t column_stride, int64_t next, int64_t rows, int64_t experts,
+            Number *to, int64_t to_stride) {
   const auto copy = [=](int64_t row, int64_t expert) {
-    to[row * to_stride + expert] = Type::load(from[row * row_stride + expert * column_stride]);
+    to[row * to_stride + expert] = from[row * row_stride + expert * column_stride];
   };
   if (std::abs(row_stride) < std::abs(column_stride)) {
-    for (int64_t expert = 0; expert < experts; ++expert)
+    for (int64_t expert = 0; expert < experts; ++expert) {
+      __builtin_prefetch(from + next + expert * column_stride, 0, 2);
       for (int64_t row = 0; row < rows; ++row) copy(row, expert);
-  } else {
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t expert = 0; expert < experts; ++expert) copy(row, expert);
+    }
+    return;
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t expert = 0;
+    for (; expert + 4 <= experts; expert += 4) {
+      __builtin_prefetch(from + next + row * row_stride + expert * column_stride, 0, 2);
+      for (int64_t i = 0; i < 4; ++i) copy(row, expert + i);
+    }
+    for (; expert < experts; ++expert) copy(row, expert);
   }
 }
 

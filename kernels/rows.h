@@ -20,7 +20,7 @@
 namespace moe_gating {
 namespace {
 
-// Of a block of rows of x: float32 in scratch if their experts are not neighbours in memory.
+// Of a block of rows of x.
 template <class Type>
 struct Steps : Block {
   void run() {
@@ -29,11 +29,13 @@ struct Steps : Block {
     const auto *x = static_cast<const typename Type::Storage *>(args.x) + first * args.x_row_stride;
     if (args.x_column_stride == 1) {
       score([=](int64_t row) {
-        return Logits<Type>{x + row * args.x_row_stride, args.experts, ahead * args.x_row_stride};
+        // Behind the last row memory may end, and the processor would look for a page each time.
+        const int64_t next = std::min(ahead, last - 1 - (first + row));
+        return Logits<Type>{x + row * args.x_row_stride, args.experts, next * args.x_row_stride};
       });
     } else {
-      gather<Type>(x, args.x_row_stride, args.x_column_stride, rows, args.experts, scratch.scores, stride);
-      score([this](int64_t row) { return Logits<Float32>{scores(row), args.experts, 0}; });
+      const typename Type::Storage *gathered = gather_x(x);
+      score([=](int64_t row) { return Logits<Type>{gathered + row * stride, args.experts, 0}; });
     }
     write_norm_out();
     if (args.input_ids != nullptr)
@@ -167,7 +169,7 @@ void run_rows_of(const moe_gating_top_k_args &args, int64_t first, int64_t last)
     const Logits<Type> biases{bias, args.experts, 0};
     walk(args.experts, [&](int64_t, int64_t i, auto size) { Vector::store(scratch.bias + i, biases.load(i, size)); });
   } else if (bias != nullptr) {
-    gather<Type>(bias, 0, args.bias_stride, 1, args.experts, scratch.bias, 0);
+    for (int64_t i = 0; i < args.experts; ++i) scratch.bias[i] = Type::load(bias[i * args.bias_stride]);
   }
   const int64_t step = std::min(rows_per_block, std::max<int64_t>(1, experts_per_block / stride_of(args.experts)));
   const bool few = Few<Type>::serves(args);

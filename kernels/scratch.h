@@ -23,6 +23,7 @@ constexpr int64_t candidates_of_row = 3 * usual;
 
 struct Scratch {
   alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
+  alignas(64) unsigned char gathered[sizeof(float) * (experts_per_block + slack)];  // x, if it has to be
   alignas(64) float scores[experts_per_block + slack];
   alignas(64) float packed[experts_per_block + slack];  // what decides, where groups are dropped
   alignas(64) Square<float> maxima;                     // of the lanes of each row
@@ -47,7 +48,6 @@ struct Scratch {
     alignas(64) double doubles[(MOE_GATING_MAX_EXPERTS + slack) * (width / 2)];
     alignas(64) float floats[(MOE_GATING_MAX_EXPERTS + slack) * width];
   } columns;
-  alignas(64) float choice[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) int32_t places[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) float values[MOE_GATING_MAX_EXPERTS + slack];
   // Results.

@@ -41,14 +41,6 @@ MOE_GATING_INLINE void for_each(Values values, int64_t count, Step step) {
 }
 
 template <class Values>
-MOE_GATING_INLINE int64_t count_above(Values values, int64_t count, float bound) {
-  I sum = Vector::set(int32_t{0});
-  for_each(values, count,
-           [&](int64_t, int64_t, F value) { sum = Vector::count_greater(sum, value, Vector::set(bound)); });
-  return Vector::total(sum);
-}
-
-template <class Values>
 MOE_GATING_INLINE void lane_maxima(Values values, int64_t count, float *maxima) {
   Maxima largest;
   for_each(values, count, [&](int64_t part, int64_t, F value) { largest.see(part, value); });
@@ -102,21 +94,6 @@ void append_equal(Values values, int64_t of, float bound, int64_t k, Candidates 
       to.values[to.count++] = bound;
     }
   });
-}
-
-// Writes the k experts with the largest values, best first; expert_at(place) is the expert of a value. Experts that have none
-// and those of which it is not greater than -inf tie: the lower index wins.
-template <class ExpertAt>
-void select(const float *values, int64_t count, ExpertAt expert_at, int64_t experts, int64_t k, int32_t *chosen) {
-  int64_t order[MOE_GATING_MAX_EXPERTS];  // what sorts ascending
-  const auto rank = [=](int32_t key, int64_t expert) { return -int64_t{key} * MOE_GATING_MAX_EXPERTS + expert; };
-  for (int64_t i = 0; i < experts; ++i) order[i] = rank(key_of(-infinity), i);
-  for (int32_t i = 0; i < count; ++i) {
-    const int64_t expert = expert_at(i);
-    order[expert] = rank(std::max(key_of(values[i]), key_of(-infinity)), expert);
-  }
-  std::partial_sort(order, order + k, order + experts);
-  for (int64_t i = 0; i < k; ++i) chosen[i] = static_cast<int32_t>(order[i] & (MOE_GATING_MAX_EXPERTS - 1));
 }
 
 }  // namespace

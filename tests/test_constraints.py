@@ -167,7 +167,7 @@ def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass(name,
 def test_a_call_that_passed_does_not_let_an_equal_one_pass_with_several_of_another_type():
     x = torch.zeros(4, 256)
     check(x, 8)
-    with pytest.raises(TypeError, match="k must be an int, got 8.0 of type float"):
+    with pytest.raises(TypeError, match=r"k must be an int, got 8\.0 of type float"):
         check(x, 8.0, None, 1.0, 1.0, 0.0)
 
 

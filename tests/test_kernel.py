@@ -142,9 +142,10 @@ VIEWS = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("view", VIEWS)
-def test_any_strides_of_x(view, dtype):
-    x = VIEWS[view](encode(np.random.default_rng(1).normal(0, 2, (60, 60)), dtype))
-    options = {"k_group": 2, "group_count": 4, "group_select_mode": 1, "norm_type": 1}
+@pytest.mark.parametrize(("size", "groups"), [(60, {"k_group": 2, "group_count": 4}), (69, {}), (27, {})])
+def test_any_strides_of_x(size, groups, view, dtype):
+    x = VIEWS[view](encode(np.random.default_rng(1).normal(0, 2, (size, size)), dtype))
+    options = {**groups, "group_select_mode": 1, "norm_type": 1}
     assert_same(kernel(x, 7, dtype, **options), check(np.array(x, order="C"), 7, dtype, **options))
 
 

@@ -44,6 +44,27 @@ def test_where_too_few_are_finite_the_lowest_of_the_others_follow(k, group_count
         check(np.where(np.isfinite(bias), x, -np.inf), k, **options)
 
 
+@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("experts", [64, 256, 2048])
+@pytest.mark.parametrize("k", [1, 8, 12, 33, 64])
+@pytest.mark.parametrize(
+    ("values", "shares"),
+    [
+        ([1e37, -1e37], [0.01, 0.99]),  # all of a row is one expert's
+        ([0, 80, 100], [0.9, 0.05, 0.05]),
+        ([0, -np.inf], [0.3, 0.7]),
+        ([1e-4, 0, -80], [0.02, 0.68, 0.3]),  # of most floats between the values there are none in the row
+        ([0, -1e-4, -80], [0.02, 0.28, 0.7]),
+        ([0, -40, -80, -120], [0.01, 0.01, 0.01, 0.97]),
+    ],
+)
+def test_rows_of_few_values(values, shares, k, experts, norm_type):
+    rng = np.random.default_rng(k)
+    x = rng.choice(np.array(values, np.float32), size=(19, experts), p=shares)
+    check(x, k, norm_type=norm_type)
+    check(x, k, norm_type=norm_type, group_count=4, k_group=4 if k > 48 else 3)
+
+
 @pytest.mark.parametrize(("group_count", "size"), [(5, 40), (12, 16), (20, 20), (20, 3)])
 def test_groups_whose_score_is_nan_keep_their_own_experts(group_count, size):
     experts = group_count * size
