@@ -104,7 +104,7 @@ void score_groups(Values choice, int64_t group_count, int64_t size, bool two, fl
 // less, a later one only when its score is greater.
 template <int64_t most>
 MOE_GATING_INLINE void keep_few(const float *scores, int64_t rows, int64_t size, int64_t k_group, Offsets *offsets) {
-  const Columns columns = Columns::load(scores, MOE_GATING_MAX_GROUPS);
+  const Columns columns = Columns::load(scores, most_lanes);
   I keys[most], before[most];
   for (int64_t group = 0; group < most; ++group) {
     keys[group] = Vector::key(columns.of[group]);

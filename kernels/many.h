@@ -37,14 +37,14 @@ inline int32_t place_in(double number) {
 // So many that a search for a bound ends soon, and that sorting them costs little more than sorting k.
 inline int64_t most_wanted(int64_t k) { return k + k / 4 + 8; }
 
-// Up to here the bound comes from the maxima of lanes, at least twice as many as k.
-constexpr int64_t most_by_lanes = 32;
-inline int64_t lanes_for(int64_t k) { return k <= 16 ? 32 : 64; }
+// The bound comes from the maxima of lanes, at least twice as many as k, unless sorting these takes longer than a search.
+inline bool by_lanes(int64_t k, int64_t of) { return k <= 32 || (k <= most_lanes / 2 && of >= 512); }
+inline int64_t lanes_for(int64_t k) { return k <= 16 ? 32 : k <= 32 ? 64 : most_lanes; }
 
 // The largest values of `count` lanes, which the vectors of a row take in turn; NaN is passed over.
 template <class Values>
 void wide_maxima(Values values, int64_t of, int64_t count, float *to) {
-  F maxima[2 * most_by_lanes / width];
+  F maxima[most_lanes / width];
   const int64_t vectors = count / width;
   for (int64_t i = 0; i < vectors; ++i) maxima[i] = Vector::set(-infinity);
   int64_t vector = 0;
@@ -60,7 +60,7 @@ inline void bounds_by_lanes(int64_t rows, int64_t k, Scratch &scratch) {
   const int64_t count = lanes_for(k);
   for (int64_t first = 0; first < rows; first += width) {
     for (int64_t lane = 0; lane < count; lane += lanes) {
-      const Columns columns = Columns::load(scratch.wide[first] + lane, MOE_GATING_MAX_GROUPS);
+      const Columns columns = Columns::load(scratch.wide[first] + lane, most_lanes);
       for (int64_t i = 0; i < lanes; ++i) Vector::store(scratch.columns.floats + (lane + i) * width, columns.of[i]);
     }
     Sortable<float>(scratch.columns.floats, count).sort();
@@ -144,7 +144,7 @@ class Many {
   Many(const int64_t *rows, int64_t count, int64_t k, bool bounded, ValuesOf values_of, int64_t of, Scratch &scratch)
       : rows_(rows), count_(count), k_(k), values_of_(values_of), of_(of), scratch_(scratch) {
     all_ = of <= most_wanted(k);
-    bounded_ = bounded || k <= most_by_lanes;
+    bounded_ = bounded || by_lanes(k, of);
     if (all_ || bounded) return;
     if (bounded_) {
       for (int64_t i = 0; i < count; ++i) wide_maxima(values_of(rows[i]), of, lanes_for(k), scratch.wide[i]);

@@ -21,6 +21,9 @@ using Offsets = int32_t[MOE_GATING_MAX_GROUPS];
 
 constexpr int64_t candidates_of_row = 3 * usual;
 
+// Of rows that choose many.
+constexpr int64_t most_lanes = 128;
+
 struct Scratch {
   alignas(64) float bias[MOE_GATING_MAX_EXPERTS + slack];
   alignas(64) unsigned char gathered[sizeof(float) * (experts_per_block + slack)];  // x, if it has to be
@@ -33,7 +36,7 @@ struct Scratch {
   alignas(64) float reciprocals[rows_per_block];
   int64_t candidate_counts[rows_per_block];
   bool unusual[rows_per_block];
-  alignas(64) float wide[rows_per_block][MOE_GATING_MAX_GROUPS];  // scores of groups, or maxima of up to as many lanes
+  alignas(64) float wide[rows_per_block][most_lanes];  // scores of groups, or maxima of lanes
   alignas(64) Offsets offsets[rows_per_block];
   // Candidates: their places among what decides. What a row does not fill are still such places.
   alignas(64) int32_t candidates[rows_per_block][candidates_of_row];
