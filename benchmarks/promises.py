@@ -22,6 +22,8 @@ AVX2 = 1.6  # of the time with AVX-512
 TWO_THREADS = 1.8  # times faster than one
 ONE_TOKEN = 8  # times faster than best eager, for V3, from Python
 EQUAL_LOGITS = 1.6  # of the time with random logits
+SPECIAL_LOGITS = 2.5  # the same, where a softmax is saturated, or of NaN
+END_OF_MEMORY = 1.1  # of the time elsewhere
 LINEAR = 1.3  # of the time per token with 1024 tokens
 PUBLIC = 1.15  # of torch_npu's own call
 CHECKS = 1.0  # us
@@ -112,11 +114,15 @@ def of_the_studies(studies: dict[str, list[dict]]) -> list[Promise]:
     }
     growth = {label(result): slowest_growth(result) for result in studies["linearity"]}
     versions = ratios(studies["versions"], "avx2", "avx512")
+    special = studies["special_logits"]
     return [
         promise("awkward shape / nearest model, per expert", SHAPE, awkward),
         promise("AVX2 / AVX-512", AVX2, versions, without="this processor has no AVX-512"),
         promise("one thread / two threads", TWO_THREADS, ratios(studies["threads"], "1", "2"), at_least=True),
-        promise("equal logits / random logits", EQUAL_LOGITS, ratios(studies["equal_logits"], "equal", "random")),
+        promise("equal logits / random logits", EQUAL_LOGITS, ratios(special, "equal", "random")),
+        promise("saturated logits / random logits", SPECIAL_LOGITS, ratios(special, "saturated", "random")),
+        promise("logits of NaN / random logits", SPECIAL_LOGITS, ratios(special, "nan", "random")),
+        promise("end of memory / elsewhere", END_OF_MEMORY, ratios(studies["end_of_memory"], "end", "elsewhere")),
         promise(f"time per token / that of {MANY[0]} tokens", LINEAR, growth),
     ]
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 import torch
 
 from benchmarks import kernel, shapes
-from benchmarks.inputs import inputs
+from benchmarks.inputs import at_the_end_of_memory, followed_by_memory, inputs
 from benchmarks.peers import MODELS, Model, operator
 from benchmarks.plan import MANY, PROMISED_DTYPES
 from benchmarks.timing import interleave, summary
 
 TOKENS = MANY[0]  # of studies of the kernel alone
+FEW_TOKENS = 16
 ROUNDS = 41
 
 
@@ -39,17 +40,32 @@ def versions(seconds: float) -> Iterator[dict]:
             yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
 
 
-def equal_logits(seconds: float) -> Iterator[dict]:
-    """The kernel on logits that are all equal, with no bias to tell experts apart, and on random ones."""
+def special_logits(seconds: float) -> Iterator[dict]:
+    """The kernel on logits by which it can hardly choose, with no bias to tell experts apart, and on random ones."""
     for dtype in PROMISED_DTYPES:
         for name, model in MODELS.items():
             logits, bias = inputs(model, TOKENS, dtype)
+            equal = torch.zeros_like(logits)
+            saturated = equal.clone()
+            saturated[:, model.experts // 2] = 1e4  # of a softmax it takes all, the others are 0
+            special = {"equal": equal, "saturated": saturated, "nan": torch.full_like(logits, torch.nan)}
             same = None if bias is None else torch.zeros_like(bias)
-            contestants = {
-                "random": kernel.prepared(logits, bias, model.k, model.options),
-                "equal": kernel.prepared(torch.zeros_like(logits), same, model.k, model.options),
+            contestants = {"random": kernel.prepared(logits, bias, model.k, model.options)} | {
+                kind: kernel.prepared(values, same, model.k, model.options) for kind, values in special.items()
             }
             yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
+
+
+def end_of_memory(seconds: float) -> Iterator[dict]:
+    """The kernel on few tokens behind which memory ends, and on others: nothing may be fetched from there."""
+    for dtype in PROMISED_DTYPES:
+        for name, model in MODELS.items():
+            logits, bias = inputs(model, FEW_TOKENS, dtype)
+            places = {"elsewhere": followed_by_memory(logits), "end": at_the_end_of_memory(logits)}
+            contestants = {
+                place: kernel.prepared(values, bias, model.k, model.options) for place, values in places.items()
+            }
+            yield {"model": name, "dtype": dtype, "tokens": FEW_TOKENS, **timed(contestants, seconds)}
 
 
 def threads(seconds: float) -> Iterator[dict]:
@@ -88,7 +104,9 @@ def awkward_shapes(seconds: float) -> Iterator[dict]:
         yield {"dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds * len(every) / 4)}
 
 
-STUDIES = {study.__name__: study for study in (versions, threads, linearity, equal_logits, awkward_shapes)}
+STUDIES = {
+    study.__name__: study for study in (versions, threads, linearity, special_logits, end_of_memory, awkward_shapes)
+}
 
 
 def measure(seconds: float) -> dict[str, list[dict]]:

@@ -139,7 +139,8 @@ def promised_run():
         "versions": [{**of_one, "seconds": {"avx512": 1.0, "avx2": 1.6}}],
         "threads": [{**of_one, "seconds": {"1": 1.8, "2": 1.0}}],
         "linearity": [{**of_one, "seconds": {"1024": 1.0, "8192": 8.0, "65536": 1.3 * 64}}],
-        "equal_logits": [{**of_one, "seconds": {"random": 1.0, "equal": 1.6}}],
+        "special_logits": [{**of_one, "seconds": {"random": 1.0, "equal": 1.6, "saturated": 2.5, "nan": 2.5}}],
+        "end_of_memory": [{**of_one, "seconds": {"elsewhere": 1.0, "end": 1.1}}],
         "awkward_shapes": [
             {"dtype": "float32", "seconds": {name: per_expert[name] * every[name].model.experts for name in every}}
         ],
@@ -170,7 +171,10 @@ MISSES = [
     ("versions", "avx2", "AVX2 / AVX-512"),
     ("threads", "1", "one thread / two threads"),
     ("linearity", "65536", "time per token / that of 1024 tokens"),
-    ("equal_logits", "equal", "equal logits / random logits"),
+    ("special_logits", "equal", "equal logits / random logits"),
+    ("special_logits", "saturated", "saturated logits / random logits"),
+    ("special_logits", "nan", "logits of NaN / random logits"),
+    ("end_of_memory", "end", "end of memory / elsewhere"),
     ("awkward_shapes", "60 experts, softmax", "awkward shape / nearest model, per expert"),
     ("npu", "public", "NPU: public function / torch_npu's call"),
     ("npu", "checks", "NPU: the public function's checks, us"),
