@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "candidates.h"
 #include "memory.h"
 #include "moe_gating_top_k.h"
 #include "scratch.h"
-#include "select.h"
 
 namespace moe_gating {
 namespace {

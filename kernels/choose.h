@@ -1,5 +1,6 @@
-// Step 4 for a block of rows: a bound from the maxima of lanes, the few experts that reach it, and their order. Rows of which
-// this does not say enough go the long way.
+// Step 4 for a block of rows: the k experts with the largest values, in descending order; among equals the lower index wins,
+// and NaN ranks as -inf. A bound from the maxima of lanes, the few experts that reach it, and their order; rows of which this
+// does not say enough go the long way.
 #pragma once
 
 #include <algorithm>

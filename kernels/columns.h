@@ -49,5 +49,13 @@ struct Columns {
   static void store_number(int32_t *to, F number) { Vector::store(to, Vector::bits(number)); }
 };
 
+// Writes the columns of `width` rows, of `count` numbers, rounded up to whole squares, one behind the other.
+inline void to_columns(const float *rows, int64_t stride, int64_t count, float *to) {
+  for (int64_t first = 0; first < count; first += lanes) {
+    const Columns columns = Columns::load(rows + first, stride);
+    for (int64_t i = 0; i < lanes; ++i) Vector::store(to + (first + i) * width, columns.of[i]);
+  }
+}
+
 }  // namespace
 }  // namespace moe_gating

@@ -82,8 +82,7 @@ class Few {
       for (int64_t i = 0, left = args_.experts; left > 0; i += width, left -= width)
         Vector::store(square[row] + i, left >= width ? logits.load(i, Whole()) : logits.load(i, Part{left}));
     }
-    const Columns columns = Columns::load(square[0], lanes);
-    for (int64_t i = 0; i < lanes; ++i) Vector::store(scores(first) + i * width, columns.of[i]);
+    to_columns(square[0], lanes, lanes, scores(first));
   }
 
   void softmax(float *of) const {

@@ -100,8 +100,8 @@ void score_groups(Values choice, int64_t group_count, int64_t size, bool two, fl
     score_groups_by<false>(choice, group_count, size, scores);
 }
 
-// Of up to `most` groups, for up to `width` rows, those that fewer than k_group come before. An earlier group comes before when its score is not
-// less, a later one only when its score is greater.
+// Of up to `most` groups, for up to `width` rows, those that fewer than k_group come before. An earlier group comes before
+// when its score is not less, a later one only when its score is greater.
 template <int64_t most>
 MOE_GATING_INLINE void keep_few(const float *scores, int64_t rows, int64_t size, int64_t k_group, Offsets *offsets) {
   const Columns columns = Columns::load(scores, most_lanes);

@@ -4,7 +4,6 @@
 #include <cstdint>
 
 #include "scratch.h"
-#include "select.h"
 
 namespace moe_gating {
 namespace {
@@ -45,8 +44,9 @@ inline void write_offsets(uint64_t kept, int64_t k_group, int64_t size, Offsets 
     offsets[i] = static_cast<int32_t>((__builtin_ctzll(kept) - i) * size);
 }
 
-template <int64_t vectors, class Values>
-MOE_GATING_INLINE void pack_vectors(Values values, const Offsets &offsets, int64_t k_group, int64_t size, float *to) {
+template <class Values>
+MOE_GATING_INLINE void pack_vectors(int64_t vectors, Values values, const Offsets &offsets, int64_t k_group,
+                                    int64_t size, float *to) {
   for (int64_t place = 0, group = 0; group < k_group; place += size, ++group)
     for (int64_t i = 0; i < vectors * width; i += width)
       Vector::store(to + place + i, values(place + offsets[group] + i));
@@ -55,11 +55,11 @@ MOE_GATING_INLINE void pack_vectors(Values values, const Offsets &offsets, int64
 // Writes the values of the groups that are kept, and up to a vector behind them, which a next row may overwrite.
 template <class Values>
 MOE_GATING_INLINE void pack(Values values, const Offsets &offsets, int64_t k_group, int64_t size, float *to) {
-  if (size <= width) return pack_vectors<1>(values, offsets, k_group, size, to);
-  if (size <= 2 * width) return pack_vectors<2>(values, offsets, k_group, size, to);
-  if (size == 4 * width) return pack_vectors<4>(values, offsets, k_group, size, to);
-  for (int64_t place = 0, group = 0; group < k_group; place += size, ++group)
-    for (int64_t i = 0; i < size; i += width) Vector::store(to + place + i, values(place + offsets[group] + i));
+  const int64_t vectors = (size + width - 1) / width;
+  if (vectors == 1) return pack_vectors(1, values, offsets, k_group, size, to);  // short loops are not worth counting
+  if (vectors == 2) return pack_vectors(2, values, offsets, k_group, size, to);
+  if (vectors == 4) return pack_vectors(4, values, offsets, k_group, size, to);
+  pack_vectors(vectors, values, offsets, k_group, size, to);
 }
 
 }  // namespace

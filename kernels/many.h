@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "candidates.h"
 #include "moe_gating_top_k.h"
 #include "scratch.h"
-#include "select.h"
 #include "sort.h"
 
 namespace moe_gating {
@@ -59,10 +59,7 @@ void wide_maxima(Values values, int64_t of, int64_t count, float *to) {
 inline void bounds_by_lanes(int64_t rows, int64_t k, Scratch &scratch) {
   const int64_t count = lanes_for(k);
   for (int64_t first = 0; first < rows; first += width) {
-    for (int64_t lane = 0; lane < count; lane += lanes) {
-      const Columns columns = Columns::load(scratch.wide[first] + lane, most_lanes);
-      for (int64_t i = 0; i < lanes; ++i) Vector::store(scratch.columns.floats + (lane + i) * width, columns.of[i]);
-    }
+    to_columns(scratch.wide[first], most_lanes, count, scratch.columns.floats);
     Sortable<float>(scratch.columns.floats, count).sort();
     Vector::store(scratch.wide_bounds + first, Vector::load(scratch.columns.floats + (k - 1) * width));
   }
@@ -94,12 +91,13 @@ class Search {
     const double wanted = static_cast<double>(k_ + most_wanted(k_)) / 2;
     const double share = step % 3 == 0 ? 0.5 : (count_below_ - wanted) / (count_below_ - count_above_);
     const double middle = std::max(below_ + 1, std::min(above_ - 1, std::floor(below_ + (above_ - below_) * share)));
-    const int64_t count = count_above(values, of, value_of(static_cast<int32_t>(middle)));
+    const float bound = value_of(static_cast<int32_t>(middle));
+    const int64_t count = count_above(values, of, bound);
     found_ = count >= k_ && count <= most_wanted(k_);
     const bool lower = count < k_ || found_;
     (lower ? above_ : below_) = middle;
     (lower ? count_above_ : count_below_) = static_cast<double>(count);
-    if (step % 6 == 0 && !found_) move_to_value(values, of, lower, value_of(static_cast<int32_t>(middle)));
+    if (step % 6 == 0 && !found_) move_to_value(values, of, lower, bound);
     return true;
   }
 

@@ -64,10 +64,7 @@ inline void score_groups_by_columns(const float *choice, int64_t group_count, in
 // Of groups that are not small: a row of scores for each row.
 inline void keep_many(const float *scores, int64_t rows, int64_t group_count, int64_t size, int64_t k_group,
                       float *columns, Offsets *offsets) {
-  for (int64_t first = 0; first < group_count; first += lanes) {
-    const Columns of_lanes = Columns::load(scores + first, most_lanes);
-    for (int64_t i = 0; i < lanes; ++i) Vector::store(columns + (first + i) * width, of_lanes.of[i]);
-  }
+  to_columns(scores, most_lanes, group_count, columns);
   keep_by_columns(columns, rows, group_count, size, k_group, offsets);
 }
 

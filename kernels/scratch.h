@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "candidates.h"
 #include "columns.h"
 #include "moe_gating_top_k.h"
-#include "select.h"
 
 namespace moe_gating {
 namespace {

@@ -141,33 +141,31 @@ def test_numbers_of_numpy_are_numbers():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "message"),
     [
-        ("k", 8.0),
-        ("k_group", 1.0),
-        ("group_count", 1.0),
-        ("group_select_mode", 0.0),
-        ("renorm", 0.0),
-        ("norm_type", 0.0),
-        ("out_flag", 0),
-        ("routed_scaling_factor", torch.tensor(1.0)),
-        ("eps", torch.tensor(0.0)),
+        ("k", 8.0, "k must be an int, got 8.0 of type float (C9)"),
+        ("k_group", 1.0, "k_group must be an int, got 1.0 of type float (C8)"),
+        ("group_count", 1.0, "group_count must be an int, got 1.0 of type float (C5)"),
+        ("group_select_mode", 0.0, "group_select_mode must be an int, got 0.0 of type float (C10)"),
+        ("renorm", 0.0, "renorm must be an int, got 0.0 of type float (C11)"),
+        ("norm_type", 0.0, "norm_type must be an int, got 0.0 of type float (C12)"),
+        ("out_flag", 0, "out_flag must be a bool, got 0 of type int"),
+        ("routed_scaling_factor", torch.tensor(1.0), "routed_scaling_factor must be a number, got tensor(1.)"),
+        ("eps", torch.tensor(0.0), "eps must be a number, got tensor(0.)"),
     ],
 )
-def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass(name, value):
+def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass(name, value, message):
     x = torch.zeros(4, 256)
     passes = {"k": 8, "eps": 0.0}
     check(x, **passes)
-    with pytest.raises(
-        TypeError, match=rf"{name} must be .*, got {re.escape(repr(value))} of type {type(value).__name__}"
-    ):
+    with pytest.raises(TypeError, match=re.escape(message)):
         check(x, **{**passes, name: value})
 
 
 def test_a_call_that_passed_does_not_let_an_equal_one_pass_with_several_of_another_type():
     x = torch.zeros(4, 256)
     check(x, 8)
-    with pytest.raises(TypeError, match=r"k must be an int, got 8\.0 of type float"):
+    with pytest.raises(TypeError, match=r"k must be an int, got 8\.0 of type float \(C9\)"):
         check(x, 8.0, None, 1.0, 1.0, 0.0)
 
 

@@ -1,13 +1,9 @@
-// Step 4: the k experts with the largest values of a row, in descending order; among equals the lower index wins.
-// NaN ranks as -inf.
+// What decides in a row, and which of these values reach a bound: the beginning of step 4.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
-#include "columns.h"
-#include "half.h"
-#include "moe_gating_top_k.h"
 #include "scores.h"
 
 namespace moe_gating {
