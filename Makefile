@@ -3,6 +3,7 @@
 # make check  style, types, sanitizers, and the tests
 # make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
 # make arm    the kernel on an emulated Arm processor
+# make avx512 the kernel's AVX-512 version on an x86 processor without
 #
 # Each sets up what it needs in .venv and redoes only what changed.
 
@@ -10,6 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m ascend_moe_gating.simulator
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 CPP := $(wildcard kernels/*.cpp kernels/*.h plugin/*.cpp simulator/*.cpp simulator/*.h)
 # An editable install knows the modules that were there when it was made: a new list of them is a new install.
 MODULES := $(shell ls plugin/*.py meta/*.py converters/*.py simulator/*.py | cksum | cut -d ' ' -f 1)
@@ -19,7 +21,7 @@ INSTALLED := $(VENV)/.installed-$(MODULES)
 HOST := $(shell $(PYTHON) -c "import ctypes, importlib.util as u; ctypes.CDLL('libascendcl.so'); \
 print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/dev/null)
 
-.PHONY: demo test check bench sanitize arm clean
+.PHONY: demo test check bench sanitize arm avx512 clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -27,7 +29,7 @@ demo: $(INSTALLED)
 	@$(RUN) examples/gate.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -36,7 +38,7 @@ check: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
 	$(MAKE) sanitize
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # BENCH may hold --seconds, --output, --device npu.
 bench: $(INSTALLED)
@@ -61,6 +63,12 @@ arm:
 	qemu-aarch64 build/kernel-arm
 	qemu-aarch64 -E ASCEND_MOE_GATING_VECTOR=portable build/kernel-arm
 
+# AVX-512 as tests/native/avx512.h writes it out.
+avx512: $(INSTALLED)
+	$(BIN)/cmake -S . -B build/$@ -DEMULATE_AVX512=ON > /dev/null
+	$(BIN)/cmake --build build/$@ -j2 --target test_kernel > /dev/null
+	ASCEND_MOE_GATING_VECTOR=avx512 build/$@/test_kernel
+
 clean:
 	rm -rf $(VENV) build
 
@@ -71,7 +79,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest hypothesis expecttest ruff mypy clang-format cmake matplotlib networkx transformers
+	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest ruff mypy clang-format cmake matplotlib networkx transformers
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

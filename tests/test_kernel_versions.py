@@ -30,6 +30,15 @@ def test_the_tests_of_the_kernel(version):
     assert result.returncode == 0, result.stdout[-3000:]
 
 
+if "avx512" in OF_THE_MACHINE:
+
+    def test_the_avx512_version_emulated():
+        """Its instructions are written out in tests/native/avx512.h: no processor is too old for this test."""
+        result = subprocess.run(["make", "avx512"], cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert result.stdout.endswith("\navx512\n")
+
+
 @pytest.mark.parametrize("version", ["sse9", *{"avx512", "avx2", "neon"} - set(HERE)])
 def test_a_version_that_the_processor_does_not_have_is_refused(version):
     code = "import torch, ascend_moe_gating as a; a.npu_moe_gating_top_k(torch.zeros(1, 8), 2)"
