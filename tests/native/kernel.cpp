@@ -71,14 +71,16 @@ std::vector<int64_t> choose(Row choice, const Shape &shape) {
   return descending(choice);
 }
 
-// Logits and biases that lie so far apart that no rounding changes the order of their scores.
+// Logits and biases that are equal, or lie so far apart that no rounding changes the order of their scores.
 template <class Type>
-void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t tokens, std::mt19937 &random) {
+void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t levels, int64_t tokens, std::mt19937 &random) {
   using Storage = typename Type::Storage;
   const auto experts = static_cast<size_t>(shape.experts), k = static_cast<size_t>(shape.k);
   std::vector<Storage> x, bias;
   std::vector<float> steps(experts);
-  for (size_t i = 0; i < experts; ++i) steps[i] = -2.0f + 4.0f * static_cast<float>(i) / static_cast<float>(experts);
+  for (int64_t i = 0; i < shape.experts; ++i)
+    steps[static_cast<size_t>(i)] =
+        -2.0f + 4.0f * static_cast<float>(i * levels / shape.experts) / static_cast<float>(levels);
   for (int64_t token = 0; token < tokens; ++token) {
     std::shuffle(steps.begin(), steps.end(), random);
     for (const float step : steps) x.push_back(Type::store(step));
@@ -113,8 +115,9 @@ void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t tokens, 
     for (size_t i = 0; i < k; ++i) {
       const size_t at = static_cast<size_t>(token) * k + i;
       const auto expert = static_cast<size_t>(expert_idx[at]);
-      DEMAND(expert_idx[at] == chosen[i] || std::abs(choice[expert] - choice[static_cast<size_t>(chosen[i])]) < 1e-6,
-             "E %d k %d: expert %d for %d", int(experts), int(k), expert_idx[at], int(chosen[i]));
+      const double apart = std::abs(choice[expert] - choice[static_cast<size_t>(chosen[i])]);
+      DEMAND(expert_idx[at] == chosen[i] || (apart > 0 && apart < 1e-6), "E %d k %d: expert %d for %d", int(experts),
+             int(k), expert_idx[at], int(chosen[i]));
       const double weight = scores[expert] / sum * 2.5, got = Type::load(y[at]);
       const double step = sizeof(Storage) == 4 ? 1e-6 : std::is_same<Type, Float16>::value ? 6e-4 : 5e-3;
       DEMAND(std::abs(got - weight) <= step * weight + 6e-8, "E %d k %d: weight %g for %g", int(experts), int(k), got,
@@ -187,11 +190,12 @@ int main() {
   for (const Shape &shape : shapes)
     for (int64_t norm_type = 0; norm_type < 2; ++norm_type)
       for (const bool with_bias : {false, true})
-        for (const int64_t tokens : {1, 9, 40}) {
-          run<Float32>(shape, norm_type, with_bias, tokens, random);
-          run<Float16>(shape, norm_type, with_bias, tokens, random);
-          run<BFloat16>(shape, norm_type, with_bias, tokens, random);
-        }
+        for (const int64_t levels : {shape.experts, with_bias ? shape.experts : 5})
+          for (const int64_t tokens : {1, 9, 40}) {
+            run<Float32>(shape, norm_type, with_bias, levels, tokens, random);
+            run<Float16>(shape, norm_type, with_bias, levels, tokens, random);
+            run<BFloat16>(shape, norm_type, with_bias, levels, tokens, random);
+          }
   for (int64_t norm_type = 0; norm_type < 2; ++norm_type) {
     run_routed<int32_t, int32_t>(norm_type, random);
     run_routed<int32_t, int64_t>(norm_type, random);
