@@ -76,17 +76,54 @@ class Choose {
     return bound * block_.reciprocal(row) >= least_divided ? bound * (1 - margin) : 0.0f;
   }
 
-  // Of more candidates than usual, those that reach the bound, the greater ones first; still too many if more than `usual`
-  // are greater.
+  // Of more candidates than usual, those that reach the bound, the greater ones first. While more than `usual` are greater,
+  // they alone are left, in other lanes than before, and the bound rises to that of these: above it are fewer than k lanes.
   [[gnu::noinline]] void thin(int64_t row) {
     const auto values = divided(row, choice_of_(row));
-    const F bound = Vector::set(scratch_.bounds[row] * block_.reciprocal(row));
+    float bound = scratch_.bounds[row] * block_.reciprocal(row);
+    if (reach(values, choices_, bound, row)) return;
+    Candidates left{scratch_.places, scratch_.values, 0};
+    append<true>(values, choices_, bound, left);
+    while (true) {
+      lane_maxima(Plain{left.values}, left.count, scratch_.maxima[row]);
+      bound = kth_of_lanes(scratch_.maxima[row]);
+      if (reach(Plain{left.values}, left.count, bound, row)) break;
+      keep_greater(left, bound);
+    }
+    for (int64_t i = 0; i < scratch_.candidate_counts[row]; ++i)
+      scratch_.candidates[row][i] = left.places[scratch_.candidates[row][i]];
+    if (!block_.undivided) scratch_.bounds[row] = bound;
+  }
+
+  // True if at most `usual` are greater than the bound: these, and as many that equal it, are the candidates.
+  template <class Values>
+  bool reach(Values values, int64_t of, float least, int64_t row) {
+    const F bound = Vector::set(least);
     int32_t *const places = scratch_.candidates[row];
-    int64_t count = collect(values, choices_, [&](F value) { return Vector::greater(value, bound); }, places, 0);
-    if (count <= usual)
-      count = std::min(usual,
-                       collect(values, choices_, [&](F value) { return Vector::equal(value, bound); }, places, count));
+    int64_t count = collect(values, of, [&](F value) { return Vector::greater(value, bound); }, places, 0);
+    if (count > usual) return false;
+    count = std::min(usual, collect(values, of, [&](F value) { return Vector::equal(value, bound); }, places, count));
     scratch_.candidate_counts[row] = count;
+    return true;
+  }
+
+  static void keep_greater(Candidates &left, float bound) {
+    int32_t places[MOE_GATING_MAX_EXPERTS + slack];
+    Candidates greater{places, left.values, 0};
+    append<true>(Plain{left.values}, left.count, bound, greater);
+    for (int64_t i = 0; i < greater.count; ++i) left.places[i] = left.places[places[i]];
+    left.count = greater.count;
+  }
+
+  float kth_of_lanes(const float *maxima) const {
+    float kth = -infinity;
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      uint64_t reach = 0;
+      for (int64_t i = 0; i < lanes; i += width)
+        reach |= Vector::at_least(Vector::load(maxima + i), Vector::set(maxima[lane])) << i;
+      if (__builtin_popcountll(reach) >= block_.args.k) kth = std::max(kth, maxima[lane]);
+    }
+    return kth;
   }
 
   Product divided(int64_t row, Plain choice) const { return {choice.values, Vector::set(block_.reciprocal(row))}; }
