@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "moe_gating_top_k.h"
 #include "scores.h"
 
 namespace moe_gating {
@@ -16,17 +17,20 @@ constexpr int64_t slack = 16;  // a store may write this much behind what counts
 struct Plain {
   const float *values;
   F operator()(int64_t i) const { return Vector::load(values + i); }
+  float at(int64_t i) const { return values[i]; }
   F gather(I places, F) const { return Vector::gather(values, places); }
 };
 struct Product {
   const float *values;
-  F factor;
-  F operator()(int64_t i) const { return Vector::mul(Vector::load(values + i), factor); }
-  F gather(I places, F) const { return Vector::mul(Vector::gather(values, places), factor); }
+  float factor;
+  F operator()(int64_t i) const { return Vector::mul(Vector::load(values + i), Vector::set(factor)); }
+  float at(int64_t i) const { return values[i] * factor; }
+  F gather(I places, F) const { return Vector::mul(Vector::gather(values, places), Vector::set(factor)); }
 };
 struct Biased {
   const float *values, *bias;
   F operator()(int64_t i) const { return Vector::add(Vector::load(values + i), Vector::load(bias + i)); }
+  float at(int64_t i) const { return values[i] + bias[i]; }
   F gather(I places, F scores) const { return Vector::add(scores, Vector::gather(bias, places)); }
 };
 
@@ -63,8 +67,9 @@ MOE_GATING_INLINE void append(Values values, int64_t of, float bound, Candidates
 }
 
 // Writes the places of the values for which compare() has bits, ascending, behind the `count` that are there, as long as there
-// are fewer than `usual`. Returns how many there would be. There is room for two times `usual`.
-template <class Values, class Compare>
+// are fewer than `most`. Returns how many there would be; more than `most` if there are more than `usual` close together and
+// it lacks some of these. There is room for `usual` more than `most`.
+template <int64_t most = usual, class Values, class Compare>
 MOE_GATING_INLINE int64_t collect(Values values, int64_t of, Compare compare, int32_t *places, int64_t count) {
   for (int64_t begin = 0; begin < of; begin += 64) {
     const int64_t left = std::min<int64_t>(of - begin, 64);
@@ -75,10 +80,22 @@ MOE_GATING_INLINE int64_t collect(Values values, int64_t of, Compare compare, in
       for (int64_t i = 0; i < left; i += width) bits |= compare(values(begin + i)) << i;
       bits &= (uint64_t{1} << left) - 1;
     }
-    Vector::unpack(bits, left, static_cast<int32_t>(begin), places + std::min(count, usual));
-    count += __builtin_popcountll(bits);
+    Vector::unpack(bits, left, static_cast<int32_t>(begin), places + std::min(count, most));
+    const int64_t found = __builtin_popcountll(bits);
+    count += most > usual && found > usual ? most + 1 : found;
   }
   return count;
+}
+
+// append() of what reaches the bound where that is few of many: less work, as only these are moved. False if they lie too close.
+template <class Values>
+MOE_GATING_INLINE bool append_few(Values values, int64_t of, float bound, Candidates &to) {
+  constexpr int64_t most = MOE_GATING_MAX_EXPERTS;
+  const auto reaches = [&](F value) { return Vector::at_least(value, Vector::set(bound)); };
+  to.count = collect<most>(values, of, reaches, to.places, 0);
+  if (to.count > most) return false;
+  for (int64_t i = 0; i < to.count; ++i) to.values[i] = values.at(to.places[i]);
+  return true;
 }
 
 // Appends the places of values that equal `bound`, ascending, until there are k.

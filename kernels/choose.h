@@ -126,7 +126,7 @@ class Choose {
     return kth;
   }
 
-  Product divided(int64_t row, Plain choice) const { return {choice.values, Vector::set(block_.reciprocal(row))}; }
+  Product divided(int64_t row, Plain choice) const { return {choice.values, block_.reciprocal(row)}; }
   Biased divided(int64_t, Biased choice) const { return choice; }
 
   // The scores of the candidates, and what decides among them.

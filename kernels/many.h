@@ -39,20 +39,29 @@ inline int64_t most_wanted(int64_t k) { return k + k / 4 + 8; }
 
 // The bound comes from the maxima of lanes, at least twice as many as k, unless sorting these takes longer than a search.
 inline bool by_lanes(int64_t k, int64_t of) { return k <= 32 || (k <= most_lanes / 2 && of >= 512); }
+constexpr int64_t few_of_many = 16;
 inline int64_t lanes_for(int64_t k) { return k <= 16 ? 32 : k <= 32 ? 64 : most_lanes; }
 
 // The largest values of `count` lanes, which the vectors of a row take in turn; NaN is passed over.
+template <int64_t count, class Values>
+MOE_GATING_INLINE void wide_maxima(Values values, int64_t of, float *to) {
+  constexpr int64_t vectors = count / width;
+  F maxima[vectors];
+  for (F &largest : maxima) largest = Vector::set(-infinity);
+  int64_t i = 0;
+  for (; i + count <= of; i += count)
+    for (int64_t vector = 0; vector < vectors; ++vector)
+      maxima[vector] = Vector::max(values(i + vector * width), maxima[vector]);
+  for (int64_t vector = 0; vector < vectors && i < of; ++vector, i += width)
+    maxima[vector] = Vector::max(Vector::head(values(i), of - i, Vector::set(-infinity)), maxima[vector]);
+  for (int64_t vector = 0; vector < vectors; ++vector) Vector::store(to + vector * width, maxima[vector]);
+}
+
 template <class Values>
 void wide_maxima(Values values, int64_t of, int64_t count, float *to) {
-  F maxima[most_lanes / width];
-  const int64_t vectors = count / width;
-  for (int64_t i = 0; i < vectors; ++i) maxima[i] = Vector::set(-infinity);
-  int64_t vector = 0;
-  for_each(values, of, [&](int64_t, int64_t, F value) {
-    maxima[vector] = Vector::max(value, maxima[vector]);
-    vector = vector + 1 == vectors ? 0 : vector + 1;
-  });
-  for (int64_t i = 0; i < vectors; ++i) Vector::store(to + i * width, maxima[i]);
+  if (count == 32) return wide_maxima<32>(values, of, to);
+  if (count == 64) return wide_maxima<64>(values, of, to);
+  wide_maxima<most_lanes>(values, of, to);
 }
 
 // For each row a bound that at least k values reach, or -inf.
@@ -187,7 +196,8 @@ class Many {
       return to;
     }
     if (bounded_ && scratch_.wide_bounds[i] > -infinity) {
-      append<false>(values, of_, scratch_.wide_bounds[i], to);
+      if (of_ < few_of_many * k_ || !append_few(values, of_, scratch_.wide_bounds[i], to))
+        append<false>(values, of_, scratch_.wide_bounds[i], to);
       if (to.count >= k_ && to.count <= 2 * most_wanted(k_)) return to;
       append_with_shared_bound(values, scratch_.wide_bounds[i], to);
       if (to.count == k_) return to;

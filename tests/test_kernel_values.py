@@ -65,6 +65,23 @@ def test_rows_of_few_values(values, shares, k, experts, norm_type):
     check(x, k, norm_type=norm_type, group_count=4, k_group=4 if k > 48 else 3)
 
 
+@pytest.mark.parametrize("options", [{"norm_type": 0}, {"norm_type": 1}, {"k_group": 4, "group_count": 8}], ids=str)
+@pytest.mark.parametrize(("experts", "k"), [(256, 8), (512, 10), (2048, 1), (2048, 10), (2048, 16), (2048, 64)])
+@pytest.mark.parametrize("apart", [2, 16, 17, 64, 128])
+def test_the_largest_values_anywhere(apart, experts, k, options):
+    """The kernel bounds them by the maxima of lanes; here they share few lanes, and equal each other or not."""
+    rng = np.random.default_rng(apart)
+    x = rng.normal(size=(40, experts)).astype(np.float32)
+    x[:10, ::apart] += 9
+    x[10:20, ::apart] = np.sort(x[10:20, ::apart] + 9, axis=1)
+    x[20:30] = -np.inf
+    x[20:30, ::apart] = np.sort(x[10:20, ::apart], axis=1)[:, ::-1]
+    x[30:, ::apart] = 9 + rng.integers(3, size=(10, len(x[0, ::apart])))
+    bias = rng.normal(size=experts).astype(np.float32) / 16
+    check(x, k, **options)
+    check(x, k, bias=bias, **options)
+
+
 @pytest.mark.parametrize(("group_count", "size"), [(5, 40), (12, 16), (20, 20), (20, 3)])
 def test_groups_whose_score_is_nan_keep_their_own_experts(group_count, size):
     experts = group_count * size
