@@ -39,8 +39,10 @@ inline int64_t most_wanted(int64_t k) { return k + k / 4 + 8; }
 
 // The bound comes from the maxima of lanes, at least twice as many as k, unless sorting these takes longer than a search.
 inline bool by_lanes(int64_t k, int64_t of) { return k <= 32 || (k <= most_lanes / 2 && of >= 512); }
-constexpr int64_t few_of_many = 16;
 inline int64_t lanes_for(int64_t k) { return k <= 16 ? 32 : k <= 32 ? 64 : most_lanes; }
+
+// Of so many times k values those that reach the bound are few.
+constexpr int64_t few_of_many = 16;
 
 // The largest values of `count` lanes, which the vectors of a row take in turn; NaN is passed over.
 template <int64_t count, class Values>

@@ -39,7 +39,7 @@ if "avx512" in OF_THE_MACHINE:
         assert result.stdout.endswith("\navx512\n")
 
 
-@pytest.mark.parametrize("version", ["sse9", *{"avx512", "avx2", "neon"} - set(HERE)])
+@pytest.mark.parametrize("version", ["sse9", *(name for name in ("avx512", "avx2", "neon") if name not in HERE)])
 def test_a_version_that_the_processor_does_not_have_is_refused(version):
     code = "import torch, ascend_moe_gating as a; a.npu_moe_gating_top_k(torch.zeros(1, 8), 2)"
     result = run(version, "-c", code)
