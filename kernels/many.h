@@ -71,8 +71,7 @@ inline void bounds_by_lanes(int64_t rows, int64_t k, Scratch &scratch) {
   const int64_t count = lanes_for(k);
   for (int64_t first = 0; first < rows; first += width) {
     to_columns(scratch.wide[first], most_lanes, count, scratch.columns.floats);
-    Sortable<float>(scratch.columns.floats, count).sort();
-    Vector::store(scratch.wide_bounds + first, Vector::load(scratch.columns.floats + (k - 1) * width));
+    Vector::store(scratch.wide_bounds + first, Sortable<float>(scratch.columns.floats, count).kth(k));
   }
 }
 

@@ -26,12 +26,10 @@ inline void keep_by_columns(const float *scores, int64_t rows, int64_t group_cou
   }
   int64_t count = group_count;
   for (; count % run != 0; ++count) Vector::store(sorted + count * width, Vector::set(lowest_key));
-  Sortable<int32_t>(sorted, count).sort();
-
-  const I limit = Vector::load(sorted + (k_group - 1) * width), zero = Vector::set(int32_t{0});
+  const I limit = Sortable<int32_t>(sorted, count).kth(k_group), zero = Vector::set(int32_t{0});
   I equals = Vector::set(static_cast<int32_t>(k_group));  // so many of those that equal the limit are kept
-  for (int64_t i = 0; i < k_group; ++i)
-    equals = Vector::sub(equals, Vector::count_greater(zero, Vector::load(sorted + i * width), limit));
+  for (int64_t group = 0; group < group_count; ++group)
+    equals = Vector::sub(equals, Vector::count_greater(zero, Vector::load(keys + group * width), limit));
   I kept[2] = {zero, zero};
   for (int64_t group = 0; group < group_count; ++group) {
     const I key = Vector::load(keys + group * width);

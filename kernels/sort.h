@@ -65,20 +65,45 @@ class Sortable {
 
   // The count is a whole number of runs. Where the second half of a merge is not whole, what lacks would be less than all, and
   // is passed over.
-  void sort() {
-    for (int64_t i = 0; i < count_; i += run) in_registers<run>(i, 1, [](V(&of)[run]) { sort_run(of); });
-    for (int64_t sorted = run; sorted < count_; sorted *= 2) {
-      for (int64_t begin = 0; begin + sorted < count_; begin += 2 * sorted) join(begin, sorted);
-      int64_t distance = sorted / 4;
-      for (; distance >= run; distance /= 4) halve_twice(distance);
-      if (distance == 8)
-        for (int64_t i = 0; i < count_; i += 16) in_registers<16>(i, 1, [](V(&of)[16]) { merge_run(of); });
-      else
-        for (int64_t i = 0; i < count_; i += 8) in_registers<8>(i, 1, [](V(&of)[8]) { merge_run(of); });
+  void sort() { sort_parts(count_); }
+
+  // The k-th: of the last merge, no more than the steps that lead to it. The others are in no order then.
+  V kth(int64_t k) {
+    int64_t sorted = run;
+    while (2 * sorted < count_) sorted *= 2;
+    sort_parts(sorted);
+    if (k > sorted) merge(sorted);
+    if (k > sorted || count_ == run) return load(k - 1);
+    for (int64_t i = 2 * sorted - count_; i < sorted; ++i) store(i, Vector::max(load(i), load(2 * sorted - 1 - i)));
+    for (int64_t half = sorted / 2; half >= 1; half /= 2) {
+      const bool above = k <= half;
+      for (int64_t i = 0; i < half; ++i) {
+        const V a = load(i), b = load(i + half);
+        store(i, above ? Vector::max(a, b) : Vector::min(a, b));
+      }
+      k -= above ? 0 : half;
     }
+    return load(0);
   }
 
  private:
+  // Puts the numbers in order within parts of this length.
+  void sort_parts(int64_t length) {
+    for (int64_t i = 0; i < count_; i += run) in_registers<run>(i, 1, [](V(&of)[run]) { sort_run(of); });
+    for (int64_t sorted = run; sorted < length; sorted *= 2) merge(sorted);
+  }
+
+  // Pairs of parts of this length.
+  void merge(int64_t sorted) {
+    for (int64_t begin = 0; begin + sorted < count_; begin += 2 * sorted) join(begin, sorted);
+    int64_t distance = sorted / 4;
+    for (; distance >= run; distance /= 4) halve_twice(distance);
+    if (distance == 8)
+      for (int64_t i = 0; i < count_; i += 16) in_registers<16>(i, 1, [](V(&of)[16]) { merge_run(of); });
+    else
+      for (int64_t i = 0; i < count_; i += 8) in_registers<8>(i, 1, [](V(&of)[8]) { merge_run(of); });
+  }
+
   // The first step of a merge, in which the second half is read backwards, and the second step.
   void join(int64_t begin, int64_t sorted) {
     const int64_t half = sorted / 2;

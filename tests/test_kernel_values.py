@@ -82,6 +82,15 @@ def test_the_largest_values_anywhere(apart, experts, k, options):
     check(x, k, bias=bias, **options)
 
 
+@pytest.mark.parametrize("size", [1, 3, 16, 32])
+@pytest.mark.parametrize("group_count", [2, 8, 16, 20, 32, 48, 64])
+def test_any_number_of_groups_in_either_order(group_count, size):
+    ascending = np.linspace(-4, 4, group_count * size, dtype=np.float32)
+    x = np.stack([ascending, ascending[::-1], np.zeros_like(ascending)])
+    for k_group in range(1, group_count):
+        check(x, min(8, k_group * size), k_group=k_group, group_count=group_count, norm_type=1)
+
+
 @pytest.mark.parametrize(("group_count", "size"), [(5, 40), (12, 16), (20, 20), (20, 3)])
 def test_groups_whose_score_is_nan_keep_their_own_experts(group_count, size):
     experts = group_count * size
