@@ -190,12 +190,14 @@ int main() {
   for (const Shape &shape : shapes)
     for (int64_t norm_type = 0; norm_type < 2; ++norm_type)
       for (const bool with_bias : {false, true})
-        for (const int64_t levels : {shape.experts, with_bias ? shape.experts : 5})
+        for (const int64_t levels : {shape.experts, int64_t{5}}) {
+          if (with_bias && levels != shape.experts) continue;  // sums that are equal but for rounding have no order
           for (const int64_t tokens : {1, 9, 40}) {
             run<Float32>(shape, norm_type, with_bias, levels, tokens, random);
             run<Float16>(shape, norm_type, with_bias, levels, tokens, random);
             run<BFloat16>(shape, norm_type, with_bias, levels, tokens, random);
           }
+        }
   for (int64_t norm_type = 0; norm_type < 2; ++norm_type) {
     run_routed<int32_t, int32_t>(norm_type, random);
     run_routed<int32_t, int64_t>(norm_type, random);
