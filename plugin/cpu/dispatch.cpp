@@ -1,39 +1,21 @@
-// The operator's CPU kernel for torch's dispatcher, through torch's stable C interface: built without torch's headers,
-// found at run time in the torch that is loaded. torch/csrc/inductor/aoti_torch/c/shim.h documents the functions.
-#include <dlfcn.h>
-
+// The operator's CPU kernel for torch's dispatcher.
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
-#include "../kernels/moe_gating_top_k.h"
+#include "../../kernels/moe_gating_top_k.h"
+#include "shim.h"
 
 namespace {
 
-using Word = uint64_t;  // a value on the dispatcher's stack
-using Handle = void *;  // a tensor
-using Kernel = void (*)(Word *stack, Word inputs, Word outputs);
+using shim::demand;
+using shim::empty;
+using shim::Tensor;
+using shim::torch;
+using shim::Word;
 
-struct Torch {
-  int (*library_init_impl)(const char *, const char *, const char *, uint32_t, void **);
-  int (*library_impl)(void *, const char *, Kernel);
-  int (*get_data_ptr)(Handle, void **);
-  int (*get_dim)(Handle, int64_t *);
-  int (*get_sizes)(Handle, int64_t **);
-  int (*get_strides)(Handle, int64_t **);
-  int (*get_dtype)(Handle, int32_t *);
-  int (*empty_strided)(int64_t, const int64_t *, const int64_t *, int32_t, int32_t, int32_t, Handle *);
-  int (*delete_tensor)(Handle);
-  int (*parallel_for)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);
-  int32_t cpu, float32, float16, bfloat16, int32, int64;
-};
-
-Torch torch;
-
-// What the constraints look at; plugin/cpu.py has the same structure.
+// What the constraints look at; dispatch.py has the same structure.
 struct Facts {
   const int64_t *x_sizes, *bias_sizes, *input_ids_sizes, *tid2eid_sizes;
   int64_t x_dim, bias_dim, input_ids_dim, tid2eid_dim;  // -1 for what is not there
@@ -44,67 +26,6 @@ struct Facts {
 // Python's verdict: 0, or 1 for a broken constraint, or 2 for what is not implemented, with the text of the error.
 using Judge = int (*)(const Facts *facts, char *text, size_t room);
 Judge judge;
-
-void demand(int status, const char *what) {
-  if (status != 0) throw std::runtime_error(std::string(what) + " of torch failed in npu_moe_gating_top_k");
-}
-
-class Tensor {
- public:
-  explicit Tensor(Handle handle = nullptr) : handle_(handle) {}
-  Tensor(Tensor &&other) : handle_(other.release()) {}
-  ~Tensor() {
-    if (handle_ != nullptr) torch.delete_tensor(handle_);
-  }
-  explicit operator bool() const { return handle_ != nullptr; }
-  Handle release() { return std::exchange(handle_, nullptr); }
-
-  int64_t dim() const { return get<int64_t>(torch.get_dim); }
-  const int64_t *sizes() const { return get<int64_t *>(torch.get_sizes); }
-  const int64_t *strides() const { return get<int64_t *>(torch.get_strides); }
-  int32_t dtype() const { return get<int32_t>(torch.get_dtype); }
-  void *data() const { return get<void *>(torch.get_data_ptr); }
-
- private:
-  template <class Value>
-  Value get(int (*getter)(Handle, Value *)) const {
-    Value value{};
-    demand(getter(handle_, &value), "a tensor getter");
-    return value;
-  }
-
-  Handle handle_;
-};
-
-Tensor empty(int64_t rows, int64_t columns, int32_t dtype) {
-  const int64_t sizes[] = {rows, columns}, strides[] = {std::max<int64_t>(columns, 1), 1};
-  Handle handle = nullptr;
-  demand(torch.empty_strided(2, sizes, strides, dtype, torch.cpu, 0, &handle), "empty_strided");
-  return Tensor(handle);
-}
-
-// The arguments on the stack, in the order of the schema. What is a tensor is owned by whoever reads it.
-class Arguments {
- public:
-  explicit Arguments(const Word *stack) : next_(stack) {}
-  Tensor tensor() { return Tensor(reinterpret_cast<Handle>(*next_++)); }
-  Tensor optional_tensor() {
-    const auto *boxed = reinterpret_cast<Word *>(*next_++);
-    Tensor value(boxed == nullptr ? nullptr : reinterpret_cast<Handle>(*boxed));
-    delete boxed;
-    return value;
-  }
-  int64_t integer() { return static_cast<int64_t>(*next_++); }
-  bool boolean() { return (*next_++ & 0xff) != 0; }
-  double number() {
-    double value;
-    std::memcpy(&value, next_++, sizeof value);
-    return value;
-  }
-
- private:
-  const Word *next_;
-};
 
 // What passed before need not be judged again: all that the constraints read, which is not the number of tokens.
 class Passed {
@@ -176,7 +97,7 @@ void run(const moe_gating_top_k_args &args) {
 }
 
 void npu_moe_gating_top_k(Word *stack, Word inputs, Word) {
-  Arguments arguments(stack);
+  shim::Arguments arguments(stack);
   const Tensor x = arguments.tensor();
   moe_gating_top_k_args args{};
   args.k = arguments.integer();
@@ -250,46 +171,14 @@ void npu_moe_gating_top_k(Word *stack, Word inputs, Word) {
   stack[2] = reinterpret_cast<Word>(norm_out.release());
 }
 
-template <class Function>
-bool find(void *library, const char *name, Function &function) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  return function != nullptr;
-}
-
-bool constant(void *library, const char *name, int32_t &value) {
-  int32_t (*function)() = nullptr;
-  if (!find(library, name, function)) return false;
-  value = function();
-  return true;
-}
-
-bool load() {
-  void *library = dlopen("libtorch_cpu.so", RTLD_NOLOAD | RTLD_LAZY);
-  return library != nullptr && find(library, "aoti_torch_library_init_impl", torch.library_init_impl) &&
-         find(library, "aoti_torch_library_impl", torch.library_impl) &&
-         find(library, "aoti_torch_get_data_ptr", torch.get_data_ptr) &&
-         find(library, "aoti_torch_get_dim", torch.get_dim) && find(library, "aoti_torch_get_sizes", torch.get_sizes) &&
-         find(library, "aoti_torch_get_strides", torch.get_strides) &&
-         find(library, "aoti_torch_get_dtype", torch.get_dtype) &&
-         find(library, "aoti_torch_empty_strided", torch.empty_strided) &&
-         find(library, "aoti_torch_delete_tensor_object", torch.delete_tensor) &&
-         find(library, "torch_parallel_for", torch.parallel_for) &&
-         constant(library, "aoti_torch_device_type_cpu", torch.cpu) &&
-         constant(library, "aoti_torch_dtype_float32", torch.float32) &&
-         constant(library, "aoti_torch_dtype_float16", torch.float16) &&
-         constant(library, "aoti_torch_dtype_bfloat16", torch.bfloat16) &&
-         constant(library, "aoti_torch_dtype_int32", torch.int32) &&
-         constant(library, "aoti_torch_dtype_int64", torch.int64);
-}
-
 }  // namespace
 
 // Registers the kernel for CPU tensors with the torch that is loaded. Returns 0, or 1 when this torch lacks some of the
 // interface, and then nothing has happened.
 extern "C" MOE_GATING_EXPORT int moe_gating_register_cpu(const char *name_space, const char *name, Judge python) {
-  if (!load()) return 1;
+  if (!shim::load()) return 1;
   judge = python;
   void *library = nullptr;  // lives as long as the process, as the kernel does
-  if (torch.library_init_impl(name_space, "CPU", "plugin/cpu.cpp", 0, &library) != 0) return 1;
+  if (torch.library_init_impl(name_space, "CPU", "plugin/cpu/dispatch.cpp", 0, &library) != 0) return 1;
   return torch.library_impl(library, name, npu_moe_gating_top_k) == 0 ? 0 : 1;
 }

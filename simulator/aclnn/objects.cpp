@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "elementwise.h"
+#include "inert.h"
 
 using namespace host_cann;  // NOLINT: CANN's own names are outside
 
@@ -68,3 +69,8 @@ EXPORT int aclGetViewShape(const Tensor *tensor, int64_t **sizes, uint64_t *coun
   std::copy(tensor->view.sizes.begin(), tensor->view.sizes.end(), *sizes);
   return 0;
 }
+
+// The cache between the phases of an aclnn call, which torch_npu brackets every call with
+ACCEPT(InitHugeMemThreadLocal)
+ACCEPT(UnInitHugeMemThreadLocal)
+ACCEPT(ReleaseHugeMem)

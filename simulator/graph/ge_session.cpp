@@ -36,6 +36,11 @@ class CompiledGraphSummary::SummaryData {
 
 namespace {
 
+[[maybe_unused]] const bool asks_for_faults = AlsoAsks([](const std::string &name) {
+  return name == "ge::AddGraph" || name == "ge::CompileGraph" || name == "ge::RunGraphWithStreamAsync" ||
+         FindNodeType(name) != nullptr;
+});
+
 // An entry point of the graph engine.
 template <class Body>
 Status Returned(const char *entry_point, const Body &body) {

@@ -99,7 +99,7 @@ const NodeType *FindNodeType(const std::string &name) {
 
 void CheckNode(const Node &node) {
   const auto *type = FindNodeType(node.type);
-  if (type == nullptr) throw NotImplemented("this type; add it to the table in simulator/node_types.cpp");
+  if (type == nullptr) throw NotImplemented("this type; add it to the table in simulator/graph/node_types.cpp");
   const auto attributes = Parameters(type->attributes);
   for (const auto &[name, only, mark] : attributes) {
     const auto *value = node.Find(name);

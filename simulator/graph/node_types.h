@@ -1,4 +1,7 @@
-// The node types that a graph may hold: one table.
+// graph/ is the graph door: what the graph engine's C++ interface is asked becomes calls of operations, put on a stream of
+// the runtime. It knows these two, and nothing of the aclnn door.
+//
+// Here: the node types that a graph may hold, one table.
 #pragma once
 
 #include <string>

@@ -80,13 +80,14 @@ std::string Call::Text(const char *parameter, const char *otherwise) const {
 }
 
 void Call::Execute(const Stream &on) const {
-  Run(*this, on, [&] {
+  const auto on_host = [&] {
     Views out = OnHost(outputs, on.device());
     work(OnHost(inputs, on.device()), out);
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (out[i].sizes != outputs[i].view.sizes) outputs[i].described->view.sizes = out[i].sizes;
     }
-  });
+  };
+  Run(*this, on, on_host, [this](JsonObject &line) { Describe(*this, &line); });
 }
 
 View Optional(const Views &views, size_t place) { return place < views.size() ? views[place] : View{}; }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "entry_point.h"
-#include "stream.h"
+#include "launch.h"
 #include "tensor.h"
 
 struct Tensor {          // behind aclTensor *
@@ -51,13 +51,6 @@ struct Operand {
   Tensor *described = nullptr;               // of an aclnn call's output
 };
 
-struct Launch {
-  const char *kind;  // "aclnn", "graph node" or "copy"
-  std::string name;  // aclnnMoeGatingTopK, MoeGatingTopK, ...
-  std::vector<Operand> inputs, outputs;
-  Attributes attributes;
-};
-
 // Of the inputs and outputs, in their order, on the host. Only a work that finds out how many elements there are
 // changes the sizes of an output.
 using Views = std::vector<View>;
@@ -70,9 +63,11 @@ struct Result {
   bool exact;  // no conversion to another dtype that the caller may want
 };
 
-struct Call : Launch {
-  Call(const char *kind, std::string name) : Launch{kind, std::move(name), {}, {}, {}} {}
+struct Call : Launched {
+  Call(const char *kind, std::string name) : Launched{kind, std::move(name)} {}
 
+  std::vector<Operand> inputs, outputs;
+  Attributes attributes;
   bool promotes = false;  // operands of two dtypes are what the caller may give
   std::vector<Result> results;
   Work work;

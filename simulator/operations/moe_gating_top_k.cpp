@@ -1,5 +1,5 @@
 // MoeGatingTopK: what CANN refuses, and the kernel of this project for the rest.
-#include "../kernels/moe_gating_top_k.h"
+#include "../../kernels/moe_gating_top_k.h"
 
 #include <algorithm>
 #include <thread>

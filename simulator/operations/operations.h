@@ -1,6 +1,9 @@
-// The operations that the tables of aclnn.cpp and node_types.cpp name: each describes the results and the work of a
-// call, or refuses it. Inputs have places, everything else has a name. Families are templates; the others are in
-// operations_*.cpp.
+// operations/ is what can be computed, on tensors of the host. It knows the runtime, where a call runs, and the kernel of
+// this project; it does not know by which door a call came in.
+//
+// Here: the operations that the tables of the doors name. Each describes the results and the work of a call, or refuses
+// it. Inputs have places, everything else has a name. Families are templates; the others are in arrange.cpp, compute.cpp,
+// index.cpp, order.cpp, and a file for each of the two that make a gate.
 #pragma once
 
 #include "call.h"

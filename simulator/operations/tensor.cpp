@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "../kernels/half.h"
+#include "../../kernels/half.h"
 #include "elementwise.h"
 #include "entry_point.h"
 #include "reduce.h"

@@ -5,7 +5,7 @@
 
 #include "capture.h"
 #include "device.h"
-#include "log.h"
+#include "launch.h"
 #include "memory.h"
 
 namespace host_cann {
@@ -48,10 +48,11 @@ void CheckCapacity(size_t capacity, size_t bytes, int kind = kDefault) {
     throw Refusal{kInvalidParam, "kind must be 0 to 4, got " + std::to_string(kind)};
 }
 
-Launch CopyLaunch(size_t bytes, int kind) {
+void DescribeCopy(size_t bytes, int kind, JsonObject *line) {
   constexpr const char *kKinds[] = {"host to host", "host to device", "device to host", "device to device", "default"};
-  const std::string direction = kKinds[kind];
-  return {"copy", "aclrtMemcpyAsync", {}, {}, {{"bytes", static_cast<int64_t>(bytes)}, {"direction", direction}}};
+  JsonObject attributes;
+  attributes.Add("bytes", static_cast<int64_t>(bytes)).Add("direction", kKinds[kind]);
+  line->Add("inputs", JsonObject()).Add("outputs", JsonObject()).Add("attributes", attributes);
 }
 
 }  // namespace
@@ -102,8 +103,9 @@ EXPORT int aclrtMemcpy(void *to, size_t capacity, const void *from, size_t bytes
 EXPORT int aclrtMemcpyAsync(void *to, size_t capacity, const void *from, size_t bytes, int kind, void *stream) {
   return LaunchPoint(__func__, stream, [&] {
     CheckCapacity(capacity, bytes, kind);
-    Enqueue(stream, [=, launch = CopyLaunch(bytes, kind)](const Stream &on) {
-      Run(launch, on, [&] { Move(to, from, bytes, kind); });
+    Enqueue(stream, [=](const Stream &on) {
+      const auto move = [&] { Move(to, from, bytes, kind); };
+      Run({"copy", "aclrtMemcpyAsync"}, on, move, [&](JsonObject &line) { DescribeCopy(bytes, kind, &line); });
     });
   });
 }

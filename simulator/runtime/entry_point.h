@@ -1,4 +1,7 @@
-// How every entry point of the stand-in is made, and the one way in which it says no.
+// runtime/ is what a device is: memory, streams, events, captures, and what is asked of it by name. It knows nothing of
+// what is computed, nor of who asks.
+//
+// Here: how every entry point of the stand-in is made, and the one way in which it says no.
 #pragma once
 
 #include <string>
@@ -46,6 +49,10 @@ std::string RecentError();  // the last text, which then is forgotten
 // load while no fault is asked for.
 int InjectedStatus(const char *entry_point);
 void RunInjectedFault(const std::string &entry_point);
+
+// A door says, before the library is used, which names beside the runtime's own ask for faults.
+using AsksForFaults = bool (*)(const std::string &name);
+bool AlsoAsks(AsksForFaults asks);
 
 template <class Body>
 int EntryPoint(const char *name, const Body &body) {

@@ -1,15 +1,11 @@
 // Faults on demand: a named call fails, or what it launches fails or hangs, from its n-th occurrence on demand.
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <cstring>
 #include <mutex>
 #include <vector>
 
 #include "entry_point.h"
-#include "node_types.h"
 
 namespace host_cann {
 namespace {
@@ -36,7 +32,6 @@ bool IsWanted(int id) {
   return std::any_of(all.begin(), all.end(), [id](const Wanted &wanted) { return wanted.id == id; });
 }
 
-// Calls that ask; beside them every aclnn call and graph node does.
 constexpr const char *kEntryPoints[] = {
     "aclrtMalloc",
     "aclrtMallocHost",
@@ -45,17 +40,15 @@ constexpr const char *kEntryPoints[] = {
     "aclrtCreateStream",
     "aclrtSynchronizeStream",
     "aclrtSynchronizeDevice",
-    "ge::AddGraph",
-    "ge::CompileGraph",
-    "ge::RunGraphWithStreamAsync",
 };
 
-bool Asks(const char *entry_point) {
-  for (const auto *name : kEntryPoints) {
-    if (std::strcmp(name, entry_point) == 0) return true;
-  }
-  const bool aclnn = std::strncmp(entry_point, "aclnn", 5) == 0 && dlsym(RTLD_DEFAULT, entry_point) != nullptr;
-  return aclnn || FindNodeType(entry_point) != nullptr;
+bool OfTheRuntime(const std::string &name) {
+  return std::find(std::begin(kEntryPoints), std::end(kEntryPoints), name) != std::end(kEntryPoints);
+}
+
+std::vector<AsksForFaults> &Asking() {  // the doors add to it while the library is loaded
+  static auto &asking = *new std::vector<AsksForFaults>{OfTheRuntime};
+  return asking;
 }
 
 Wanted *Due(const std::string &entry_point, bool running) {
@@ -73,6 +66,11 @@ std::string Injected(const Wanted &wanted, const char *what) {
 }
 
 }  // namespace
+
+bool AlsoAsks(AsksForFaults asks) {
+  Asking().push_back(asks);
+  return true;
+}
 
 int InjectedStatus(const char *entry_point) {
   if (!any.load(std::memory_order_relaxed)) return 0;
@@ -92,7 +90,8 @@ void RunInjectedFault(const std::string &entry_point) {
 
 // A number for host_cann_fault_remove, or 0 when the entry point does not exist or does not ask.
 EXPORT int host_cann_fault_add(const char *entry_point, int occurrence, int status, int fault) {
-  if (!Asks(entry_point)) return 0;
+  const auto asks = [&](AsksForFaults asks) { return asks(entry_point); };
+  if (std::none_of(Asking().begin(), Asking().end(), asks)) return 0;
   const std::lock_guard<std::mutex> lock(host_cann::mutex);
   const int id = ++last_id;
   all.push_back({entry_point, occurrence, status, static_cast<Fault>(fault), id});
