@@ -12,8 +12,8 @@ from functorch.compile import make_boxed_func
 from torch._functorch.aot_autograd import aot_module_simplified
 from torch.fx import GraphModule
 
-from ascend_moe_gating.converters.fusion import GateReport, float_inputs, fuse_gates
-from ascend_moe_gating.converters.picture import Drawn, draw, drawn
+from ascend_moe_gating.converters.fusion.picture import Drawn, draw, drawn
+from ascend_moe_gating.converters.fusion.replace import GateReport, float_inputs, fuse_gates
 
 
 @dataclass

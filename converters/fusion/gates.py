@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from ascend_moe_gating.converters.fx_nodes import (
+from ascend_moe_gating.converters.fusion.fx_nodes import (
     arguments,
     aten,
     cast_from,
@@ -25,9 +25,9 @@ from ascend_moe_gating.converters.fx_nodes import (
     result,
     shape,
 )
-from ascend_moe_gating.converters.group_masks import Masked, read_masked, two_valued
-from ascend_moe_gating.converters.largest import Largest, read_largest
-from ascend_moe_gating.plugin.rules import name_of
+from ascend_moe_gating.converters.fusion.group_masks import Masked, read_masked, two_valued
+from ascend_moe_gating.converters.fusion.largest import Largest, read_largest
+from ascend_moe_gating.plugin.constraints.rules import name_of
 
 _SCORES = (aten.sigmoid, aten._softmax, aten.softmax)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.fx import Node
 
-from ascend_moe_gating.converters.fx_nodes import (
+from ascend_moe_gating.converters.fusion.fx_nodes import (
     arguments,
     aten,
     cast_from,

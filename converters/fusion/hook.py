@@ -1,40 +1,20 @@
-"""Fuses gates in every graph that torchair compiles, and lets the user switch that off."""
+"""Fuses gates in every graph that torchair compiles, unless the user has switched that off."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
-import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from torch.fx import GraphModule
 
-from ascend_moe_gating.converters.fusion import float_inputs, fuse_gates
-from ascend_moe_gating.plugin.registration import FUSION_VARIABLE
+from ascend_moe_gating.converters.fusion.replace import float_inputs, fuse_gates
+from ascend_moe_gating.converters.fusion.switch import enabled, fusion
 
 logger = logging.getLogger(__name__)
-_chosen: ContextVar[bool | None] = ContextVar("fusion", default=None)
-
-
-@contextlib.contextmanager
-def fusion(enabled: bool) -> Iterator[None]:
-    """Whether gates are fused in graphs that are compiled inside; it has precedence over ASCEND_MOE_GATING_FUSE."""
-    token = _chosen.set(enabled)
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
-
-
-def enabled() -> bool:
-    """Whether gates are fused: unless fusion(False) or ASCEND_MOE_GATING_FUSE=0 says otherwise, they are."""
-    chosen = _chosen.get()
-    return os.environ.get(FUSION_VARIABLE, "1") not in ("", "0") if chosen is None else chosen
 
 
 def get_npu_backend(*, fuse: bool = True, **options: Any) -> Callable:

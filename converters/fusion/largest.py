@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 
 from torch.fx import Node
 
-from ascend_moe_gating.converters.fx_nodes import arguments, aten, is_call, is_dimension, is_view, results, shape, size
+from ascend_moe_gating.converters.fusion.fx_nodes import (
+    arguments,
+    aten,
+    is_call,
+    is_dimension,
+    is_view,
+    results,
+    shape,
+    size,
+)
 
 
 class Largest(NamedTuple):

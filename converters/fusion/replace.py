@@ -14,11 +14,11 @@ from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from ascend_moe_gating.converters.fx_nodes import aten, cast_from, constant, dtype, shape
-from ascend_moe_gating.converters.gates import Gate, NotAGate, find_gates
-from ascend_moe_gating.plugin.constraints import check
-from ascend_moe_gating.plugin.schema import NAME, NAMESPACE
-from ascend_moe_gating.plugin.users_line import users_line
+from ascend_moe_gating.converters.fusion.fx_nodes import aten, cast_from, constant, dtype, shape
+from ascend_moe_gating.converters.fusion.gates import Gate, NotAGate, find_gates
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, Call, check
+from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
+from ascend_moe_gating.plugin.constraints.users_line import users_line
 
 
 @dataclass
@@ -81,7 +81,7 @@ def _fuse(graph: Graph, gate: Gate) -> dict[str, Any]:
     sizes = [-1, shape(gate.logits)[-1]]
     try:
         bias = None if gate.bias is None else _as_float32(gate.bias, [-1])
-        check(_as_float32(gate.logits, sizes), bias=bias, **gate.parameters)
+        check(Call(_as_float32(gate.logits, sizes), bias=bias, **gate.parameters))
     except (ValueError, TypeError) as error:
         raise NotAGate(str(error), gate.chosen.call) from error
     with graph.inserting_before(gate.chosen.call):
@@ -121,7 +121,7 @@ def _call(insert: Any, gate: Gate, sizes: list[Any]) -> tuple[Node, Node]:
     if bias is not None and dtype(bias) != torch.float32:
         bias = insert(aten._to_copy.default, bias, dtype=torch.float32)
     named = {name: value for name, value in gate.parameters.items() if name != "k"}
-    operator_call = getattr(getattr(torch.ops, NAMESPACE), NAME).default
+    operator_call = getattr(getattr(torch.ops, NAMESPACE), SIGNATURE.name).default
     call = insert(operator_call, logits, gate.parameters["k"], bias=bias, **named)
     return insert(operator.getitem, call, 0), insert(operator.getitem, call, 1)
 
