@@ -17,7 +17,7 @@ os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
 
 import torch
 
-from ascend_moe_gating.plugin.kernel import vector
+from ascend_moe_gating.plugin.cpu.kernel import vector
 from benchmarks import cpu, picture, promises, report, studies
 from benchmarks.plan import cases, npu_cases
 

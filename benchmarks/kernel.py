@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from ascend_moe_gating.plugin import kernel
-from ascend_moe_gating.plugin.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments
+from ascend_moe_gating.plugin.cpu import kernel
+from ascend_moe_gating.plugin.cpu.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments
 
 CODES = {torch.float32: FLOAT32, torch.float16: FLOAT16, torch.bfloat16: BFLOAT16}
 ENVIRONMENT = "ASCEND_MOE_GATING_VECTOR"

@@ -5,7 +5,6 @@ The stand-in says nothing about the speed of a device: only the time of the call
 """
 
 import functools
-import inspect
 import json
 import sys
 import time
@@ -19,7 +18,7 @@ import torch_npu  # noqa: E402, F401
 import torchair  # noqa: E402
 
 import ascend_moe_gating  # noqa: E402
-from ascend_moe_gating.plugin.constraints import check  # noqa: E402
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import Call, check  # noqa: E402
 from benchmarks.peers import MODELS  # noqa: E402
 from benchmarks.timing import interleave  # noqa: E402
 
@@ -29,13 +28,11 @@ def dispatch(seconds: float) -> dict[str, float]:
     model = MODELS["V3"]
     x, bias = torch.randn(1, model.experts).npu(), torch.randn(model.experts).npu()
     options = {"bias": bias, "routed_scaling_factor": 2.5, **model.options}
-    checked = inspect.signature(check).bind(x, model.k, **options)
-    checked.apply_defaults()
     own = torch.ops.npu.npu_moe_gating_top_k
     contestants = {
         "torch_npu": lambda: own(x, model.k, **options),
         "public": lambda: ascend_moe_gating.npu_moe_gating_top_k(x, model.k, **options),
-        "checks": functools.partial(check, *checked.args),  # all of them, as the public function hands them over
+        "checks": functools.partial(check, tuple(Call(x, model.k, **options))),  # as the public function hands it over
     }
     timings = interleave(contestants, seconds, rounds=41)
     return {name: timing.median for name, timing in timings.items()}

@@ -6,31 +6,30 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ascend_moe_gating.plugin.softmax_v2 import check
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import SIGNATURE, check
 
 if TYPE_CHECKING:
     from torchair.ge import Tensor
 
 
-def npu_moe_gating_top_k_softmax_v2(
-    x: Tensor,
-    *,
-    k: int = 1,
-    finished: Tensor | None = None,
-    renorm: int | None = 0,
-    output_softmax: bool | None = False,
-    meta_outputs: Any = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+@SIGNATURE.implementation
+def npu_moe_gating_top_k_softmax_v2(call: Any) -> tuple[Tensor, Tensor, Tensor]:
     """npu::npu_moe_gating_top_k_softmax_v2 as the node MoeGatingTopKSoftmaxV2.
 
     torchair's own converter makes the node of the first version, which does not take these arguments: TypeError.
 
     Raises:
-        ValueError, TypeError: the arguments break one of the constraints S1 to S6.
+        ValueError, TypeError: the call breaks one of the constraints S1 to S6.
         NotImplementedError: the installed torchair has nothing to make the node with.
     """
-    check(x.meta, k, None if finished is None else finished.meta, renorm, output_softmax)
-    return _node_function()(x, finished, k=k, renorm=renorm or 0, output_softmax_result_flag=bool(output_softmax))
+    check(SIGNATURE.described(call))
+    return _node_function()(
+        call.x,
+        call.finished,
+        k=call.k,
+        renorm=call.renorm or 0,
+        output_softmax_result_flag=bool(call.output_softmax),
+    )
 
 
 @functools.cache

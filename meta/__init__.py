@@ -1,1 +1,1 @@
-"""Shape inference: one file per operator, named as the operator."""
+"""Shape inference: one file per operator, named as the operator. It knows the constraints."""

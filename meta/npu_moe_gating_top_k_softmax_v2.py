@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from ascend_moe_gating.plugin.softmax_v2 import check
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import SIGNATURE, check
 
 
-def npu_moe_gating_top_k_softmax_v2(
-    x: torch.Tensor,
-    *,
-    k: int = 1,
-    finished: torch.Tensor | None = None,
-    renorm: int | None = 0,
-    output_softmax: bool | None = False,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+@SIGNATURE.implementation
+def npu_moe_gating_top_k_softmax_v2(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The results' shapes and dtypes; torch_npu's own is wrong where x has 3 dimensions and the softmax is asked for.
 
     Raises:
-        ValueError, TypeError: the arguments break one of the constraints S1 to S6.
+        ValueError, TypeError: the call breaks one of the constraints S1 to S6.
     """
-    check(x, k, finished, renorm, output_softmax)
-    kept = (*x.shape[:-1], k)
+    check(call)
+    x, kept = call.x, (*call.x.shape[:-1], call.k)
     return (
         x.new_empty(kept),
         x.new_empty(kept, dtype=torch.int32),
-        x.new_empty(x.shape if output_softmax and not renorm else (0,), dtype=torch.float32),
+        x.new_empty(x.shape if call.output_softmax and not call.renorm else (0,), dtype=torch.float32),
     )

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints import check
-from ascend_moe_gating.plugin.rules import check_keyword_only
-from ascend_moe_gating.plugin.schema import NAME, absent
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check
+from ascend_moe_gating.plugin.constraints.rules import check_keyword_only
 
 
 @functools.cache  # looking it up takes as long as a keyword
@@ -79,6 +78,10 @@ def npu_moe_gating_top_k(
     """
     if positional:
         check_keyword_only(positional, "bias", "C13")
+    call = (
+        x, k, bias, input_ids, tid2eid, k_group, group_count, group_select_mode, renorm, norm_type, out_flag,
+        routed_scaling_factor, eps,
+    )  # fmt: skip
     compiling = is_dynamo_compiling()
     # The CPU kernel holds such a call to the same constraints. To ask twice is most of a microsecond.
     kernel_checks = (
@@ -93,21 +96,7 @@ def npu_moe_gating_top_k(
         and type(routed_scaling_factor) is type(eps) is float
     )
     if not kernel_checks:
-        check(
-            x,
-            k,
-            bias,
-            k_group,
-            group_count,
-            group_select_mode,
-            renorm,
-            norm_type,
-            out_flag,
-            routed_scaling_factor,
-            eps,
-            input_ids,
-            tid2eid,
-        )
+        check(call)
     given: dict[str, Any] = {} if input_ids is None else _routing(input_ids, tid2eid)
     if compiling:
         return torch.ops.npu.npu_moe_gating_top_k.default(
@@ -160,14 +149,14 @@ def npu_moe_gating_top_k(
     except Exception as error:
         refused = error
     try:  # what the kernel has found broken is said here, where there are TypeErrors as well
-        check(x, k, bias, k_group, group_count, group_select_mode, renorm, norm_type)
+        check(call)
         raise refused
     finally:
         del refused  # it knows this frame: a circle, in which the tensors would stay
 
 
 def _routing(input_ids: torch.Tensor, tid2eid: torch.Tensor | None) -> dict[str, Any]:
-    if "input_ids" in absent.get(NAME, ()):
+    if "input_ids" in SIGNATURE.absent:
         raise NotImplementedError(
             "the installed torch_npu defines npu_moe_gating_top_k without input_ids and tid2eid (hash routing)"
         )

@@ -6,8 +6,8 @@ import inspect
 
 import torch
 
-from ascend_moe_gating.plugin.rules import check_keyword_only
-from ascend_moe_gating.plugin.softmax_v2 import check
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import check
+from ascend_moe_gating.plugin.constraints.rules import check_keyword_only
 
 
 def npu_moe_gating_top_k_softmax_v2(
@@ -45,7 +45,7 @@ def npu_moe_gating_top_k_softmax_v2(
     aclnnMoeGatingTopKSoftmaxV2.
     """
     check_keyword_only(positional, "k", "S7")
-    check(x, k, finished, renorm, output_softmax)
+    check((x, k, finished, renorm, output_softmax))
     return torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default(
         x, k=k, finished=finished, renorm=renorm, output_softmax=output_softmax
     )

@@ -1,4 +1,5 @@
-"""What `npu_moe_gating_top_k` accepts: one table, from which every check and every message comes.
+"""What `npu_moe_gating_top_k` is given and accepts: its signature, and the one table from which every check and every
+message comes.
 
 The labels C1 to C19 are cited by the messages, the tests and the documentation. The rules are the intersection of the
 operator's documentation and of what its kernel on Atlas A2 and A3 takes. Two are not in the table: C13, that all
@@ -9,14 +10,34 @@ exist, needs their values, so it holds where these can be read: on the CPU, and 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin import rules
-from ascend_moe_gating.plugin.rules import Constraint, name_of, names_of
+from ascend_moe_gating.plugin.constraints import rules
+from ascend_moe_gating.plugin.constraints.rules import Constraint, name_of, names_of
+from ascend_moe_gating.plugin.constraints.signature import Signature
+
+SIGNATURE = Signature(
+    "npu_moe_gating_top_k(Tensor x, int k, *, Tensor? bias=None, Tensor? input_ids=None, Tensor? tid2eid=None, "
+    "int k_group=1, int group_count=1, int group_select_mode=0, int renorm=0, int norm_type=0, bool out_flag=False, "
+    "float routed_scaling_factor=1.0, float eps=1e-20) -> (Tensor y, Tensor expert_idx, Tensor norm_out)",
+    labels={
+        "x": "C1",
+        "k": "C9",
+        "bias": "C4",
+        "input_ids": "C15",
+        "tid2eid": "C16",
+        "k_group": "C8",
+        "group_count": "C5",
+        "group_select_mode": "C10",
+        "renorm": "C11",
+        "norm_type": "C12",
+    },
+)
+Call = SIGNATURE.Call
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 ID_DTYPES = (torch.int64, torch.int32)
@@ -25,26 +46,8 @@ MAX_ROUTED = 64
 VALUES_LABEL = "C19"
 
 
-class Call(NamedTuple):
-    """The arguments of one call, as the constraints see them."""
-
-    x: torch.Tensor
-    bias: Any  # a Tensor or None
-    k: int
-    k_group: int
-    group_count: int
-    group_select_mode: int
-    renorm: int
-    norm_type: int
-    out_flag: bool
-    routed_scaling_factor: float
-    eps: float
-    input_ids: Any = None  # a Tensor or None
-    tid2eid: Any = None  # a Tensor or None
-
-    @property
-    def experts(self) -> int:
-        return self.x.shape[1]
+def experts(call: Any) -> int:
+    return call.x.shape[1]
 
 
 def _align32(n: int) -> int:
@@ -68,14 +71,14 @@ CONSTRAINTS = (
     Constraint(
         "C3",
         ValueError,
-        lambda c: not 1 <= c.experts <= MAX_EXPERTS,
-        lambda c: f"x must have between 1 and {MAX_EXPERTS} experts (its last dimension), got {c.experts}",
+        lambda c: not 1 <= experts(c) <= MAX_EXPERTS,
+        lambda c: f"x must have between 1 and {MAX_EXPERTS} experts (its last dimension), got {experts(c)}",
     ),
     Constraint(
         "C4",
         ValueError,
-        lambda c: c.bias is not None and (c.bias.dim() != 1 or c.bias.shape[0] != c.experts),
-        lambda c: f"bias must have one dimension of {c.experts} experts as x has, got shape {list(c.bias.shape)}",
+        lambda c: c.bias is not None and (c.bias.dim() != 1 or c.bias.shape[0] != experts(c)),
+        lambda c: f"bias must have one dimension of {experts(c)} experts as x has, got shape {list(c.bias.shape)}",
     ),
     Constraint(
         "C4",
@@ -92,26 +95,26 @@ CONSTRAINTS = (
     Constraint(
         "C5",
         ValueError,
-        lambda c: c.group_count < 1 or c.experts % c.group_count != 0,
-        lambda c: f"group_count must be at least 1 and divide the {c.experts} experts, got {c.group_count}",
+        lambda c: c.group_count < 1 or experts(c) % c.group_count != 0,
+        lambda c: f"group_count must be at least 1 and divide the {experts(c)} experts, got {c.group_count}",
     ),
     Constraint(
         "C6",
         ValueError,
-        lambda c: c.experts // c.group_count <= 2,
+        lambda c: experts(c) // c.group_count <= 2,
         lambda c: (
             f"group_count must leave more than 2 experts in a group, got {c.group_count}, "
-            f"which makes groups of {c.experts // c.group_count}"
+            f"which makes groups of {experts(c) // c.group_count}"
         ),
     ),
     Constraint(
         "C7",
         ValueError,
-        lambda c: _align32(c.experts // c.group_count) * c.group_count > MAX_EXPERTS,
+        lambda c: _align32(experts(c) // c.group_count) * c.group_count > MAX_EXPERTS,
         lambda c: (
             f"group_count times the experts of a group rounded up to a multiple of 32 must be at most {MAX_EXPERTS}, "
-            f"got {c.group_count} * {_align32(c.experts // c.group_count)} = "
-            f"{_align32(c.experts // c.group_count) * c.group_count}"
+            f"got {c.group_count} * {_align32(experts(c) // c.group_count)} = "
+            f"{_align32(experts(c) // c.group_count) * c.group_count}"
         ),
     ),
     Constraint(
@@ -123,9 +126,9 @@ CONSTRAINTS = (
     Constraint(
         "C9",
         ValueError,
-        lambda c: not 1 <= c.k <= c.k_group * (c.experts // c.group_count),
+        lambda c: not 1 <= c.k <= c.k_group * (experts(c) // c.group_count),
         lambda c: (
-            f"k must be between 1 and {c.k_group * (c.experts // c.group_count)} "
+            f"k must be between 1 and {c.k_group * (experts(c) // c.group_count)} "
             f"(= k_group * experts / group_count), got {c.k}"
         ),
     ),
@@ -203,44 +206,18 @@ CONSTRAINTS = (
     ),
 )
 
-_PARAMETERS = (
-    rules.tensor("x", "C1"),
-    rules.optional_tensor("bias", "C4"),
-    rules.integer("k", "C9"),
-    rules.integer("k_group", "C8"),
-    rules.integer("group_count", "C5"),
-    rules.integer("group_select_mode", "C10"),
-    rules.integer("renorm", "C11"),
-    rules.integer("norm_type", "C12"),
-    rules.boolean("out_flag"),
-    rules.number("routed_scaling_factor"),
-    rules.number("eps"),
-    rules.optional_tensor("input_ids", "C15"),
-    rules.optional_tensor("tid2eid", "C16"),
-)
 
-
-def check(
-    x: torch.Tensor,
-    k: int,
-    bias: torch.Tensor | None = None,
-    k_group: int = 1,
-    group_count: int = 1,
-    group_select_mode: int = 0,
-    renorm: int = 0,
-    norm_type: int = 0,
-    out_flag: bool = False,
-    routed_scaling_factor: float = 1.0,
-    eps: float = 1e-20,
-    input_ids: torch.Tensor | None = None,
-    tid2eid: torch.Tensor | None = None,
-) -> None:
-    """Raise the error of the first constraint that these arguments break; sizes may be symbolic.
+def check(call: tuple[Any, ...]) -> None:
+    """Raise the error of the first constraint that a call breaks, a Call or its values in the same order; sizes may be
+    symbolic.
 
     Raises:
         TypeError: a wrong Python type or dtype.
         ValueError: a wrong shape, device or number.
     """
+    x, k, bias, input_ids, tid2eid, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, scale, eps = (
+        call
+    )
     facts: tuple[object, ...] = ()
     if (
         type(x) is Tensor
@@ -248,7 +225,7 @@ def check(
         and type(k) is type(k_group) is type(group_count) is type(group_select_mode) is int  # 8.0 and 8 are equal
         and type(renorm) is type(norm_type) is int
         and type(out_flag) is bool
-        and type(routed_scaling_factor) is type(eps) is float
+        and type(scale) is type(eps) is float
     ):
         try:
             shape = x.shape
@@ -260,24 +237,19 @@ def check(
                 None if bias is None else bias.device == x.device,
                 None if input_ids is tid2eid is None else _facts(x, input_ids, tid2eid),
                 k,
-                k_group,
-                group_count,
-                group_select_mode,
-                renorm,
-                norm_type,
-                out_flag,
-                routed_scaling_factor,
-                eps,
+                call[5:],
             )
             if facts in _passed:
                 return
         except (AttributeError, TypeError):
             facts = ()  # what should be a tensor is none: the check below says it
-    numbers = (k, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, routed_scaling_factor, eps)
-    _check(Call(x, bias, *numbers, input_ids, tid2eid))
+    rules.check_types(call, _PARAMETERS)
+    check_rules(Call(*call))
     if facts:
         _passed.append(facts)
 
+
+_PARAMETERS = SIGNATURE.parameters
 
 # Of the calls that passed last, all that the constraints read, which is not the number of tokens.
 _passed: deque[tuple[object, ...]] = deque(maxlen=32)
@@ -291,15 +263,9 @@ def _facts(x: torch.Tensor, input_ids: Any, tid2eid: Any) -> tuple[object, ...]:
     return ids, table
 
 
-def _check(call: Call) -> None:
-    rules.check_types(call, _PARAMETERS)
-    check_rules(call)
-
-
-def check_rules(call: Call) -> None:
-    """Raise the error of the first constraint that a call breaks whose arguments have the right Python types."""
+def check_rules(call: Any) -> None:
+    """Raise the error of the first constraint that a Call breaks whose arguments have the right Python types."""
     rules.check_constraints(call, CONSTRAINTS)
 
 
-_experts: Any = Call.experts
-CHECKS = (check, _check, check_rules, _align32, _experts.fget)  # what keep_out_of_graphs_of_their_own is for
+CHECKS = (check, check_rules, _align32, experts)  # what keep_out_of_graphs_of_their_own is for

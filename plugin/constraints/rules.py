@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import numpy
 import torch
+
+from ascend_moe_gating.plugin.constraints.signature import Parameter
 
 
 class Constraint(NamedTuple):
@@ -18,50 +19,9 @@ class Constraint(NamedTuple):
     describe: Callable[[Any], str]
 
 
-class Parameter(NamedTuple):
-    """The Python types that an argument may have, in words too, and the constraint that owns the argument, if any."""
-
-    name: str
-    types: tuple[Any, ...]
-    kind: str
-    label: str = ""
-
-
-def tensor(name: str, label: str) -> Parameter:
-    return Parameter(name, (torch.Tensor,), "a Tensor", label)
-
-
-def optional_tensor(name: str, label: str) -> Parameter:
-    return Parameter(name, (torch.Tensor, type(None)), "a Tensor or None", label)
-
-
-def integer(name: str, label: str) -> Parameter:
-    return Parameter(name, _INT, "an int", label)
-
-
-def optional_integer(name: str, label: str) -> Parameter:
-    return Parameter(name, (*_INT, type(None)), "an int or None", label)
-
-
-def number(name: str) -> Parameter:
-    return Parameter(name, (float, numpy.floating, torch.SymFloat, *_INT), "a number")
-
-
-def boolean(name: str) -> Parameter:
-    return Parameter(name, _BOOL, "a bool")
-
-
-def optional_boolean(name: str) -> Parameter:
-    return Parameter(name, (*_BOOL, type(None)), "a bool or None")
-
-
-_INT = (int, numpy.integer, torch.SymInt)
-_BOOL = (bool, numpy.bool_, torch.SymBool)
-
-
 def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> None:
     """Raise for the first argument whose Python type its parameter does not take."""
-    for value, (name, types, kind, label) in zip(call, parameters, strict=True):
+    for value, (name, _, types, kind, label) in zip(call, parameters, strict=True):
         if not isinstance(value, types):
             owner = f" ({label})" if label else ""
             raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{owner}")

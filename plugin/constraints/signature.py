@@ -1,16 +1,99 @@
-"""The operator's identity: its name and its signature, written once. Tests hold every other copy to it.
-
-Older versions of torch_npu define the operator without input_ids and tid2eid; such a definition is used as it is.
+"""An operator's signature, written once as the text of its schema, and a call of it: what everything behind the public
+function is given.
 """
 
-NAMESPACE = "npu"
-NAME = "npu_moe_gating_top_k"
-SCHEMA = (
-    f"{NAME}(Tensor x, int k, *, Tensor? bias=None, Tensor? input_ids=None, Tensor? tid2eid=None, int k_group=1, "
-    "int group_count=1, int group_select_mode=0, int renorm=0, int norm_type=0, bool out_flag=False, "
-    "float routed_scaling_factor=1.0, float eps=1e-20) "
-    "-> (Tensor y, Tensor expert_idx, Tensor norm_out)"
-)
+from __future__ import annotations
 
-# Of each operator that another package has defined: the parameters that its definition lacks. Registration fills it in.
-absent: dict[str, tuple[str, ...]] = {}
+import functools
+import inspect
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+
+NAMESPACE = "npu"
+
+_INT = (int, numpy.integer, torch.SymInt)
+_BOOL = (bool, numpy.bool_, torch.SymBool)
+_KINDS: dict[str, tuple[tuple[Any, ...], str]] = {
+    "Tensor": ((torch.Tensor,), "a Tensor"),
+    "int": (_INT, "an int"),
+    "float": ((float, numpy.floating, torch.SymFloat, *_INT), "a number"),
+    "bool": (_BOOL, "a bool"),
+}
+
+
+class Parameter(NamedTuple):
+    """The Python types that an argument may have, in words too, and the constraint that owns the argument, if any."""
+
+    name: str
+    schema_type: str  # Tensor, int, float or bool, whether or not it may be None
+    types: tuple[Any, ...]
+    kind: str
+    label: str
+
+
+class Signature:
+    """What the schema of an operator says, and `Call`, the named tuple of its arguments in the schema's order.
+
+    Args:
+        schema: `name(parameters) -> (results)` in torch's language for schemas.
+        labels: Of the parameters that a constraint owns, its label.
+    """
+
+    def __init__(self, schema: str, labels: Mapping[str, str]) -> None:
+        parsed = torch._C.parse_schema(f"{NAMESPACE}::{schema}")
+        self.name: str = parsed.name.removeprefix(f"{NAMESPACE}::")
+        self.schema = schema
+        self.parameters = tuple(_parameter(argument, labels) for argument in parsed.arguments)
+        defaults = [argument.default_value for argument in parsed.arguments if argument.has_default_value()]
+        self.Call: Any = namedtuple("Call", [parameter.name for parameter in self.parameters], defaults=defaults)
+        self._of_python = inspect.Signature(
+            inspect.Parameter(
+                argument.name,
+                inspect.Parameter.KEYWORD_ONLY if argument.kwarg_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
+            )
+            for argument in parsed.arguments
+        )
+
+    def implementation(self, function: Callable[[Any], Any]) -> Callable[..., Any]:
+        """Let a function of a call be called as the operator is: by its arguments, of which some may be left out."""
+        make = self.Call
+
+        @functools.wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return function(make(*args, **kwargs))
+
+        called.__signature__ = self._of_python  # type: ignore[attr-defined]
+        return called
+
+    def described(self, call: Any) -> Any:
+        """A call of torchair's tensors as one of the tensors that describe them."""
+        tensors = {name: value.meta for name, value in self.tensors(call).items() if value is not None}
+        return call._replace(**tensors)
+
+    def tensors(self, call: Any) -> dict[str, Any]:
+        """The arguments of a call that are tensors or None, by their names in the schema's order."""
+        return {p.name: getattr(call, p.name) for p in self.parameters if p.schema_type == "Tensor"}
+
+    def numbers(self, call: Any) -> dict[str, Any]:
+        """The other arguments."""
+        return {p.name: getattr(call, p.name) for p in self.parameters if p.schema_type != "Tensor"}
+
+    @functools.cached_property
+    def absent(self) -> frozenset[str]:
+        """The parameters that the operator's definition in this process lacks: torch_npu's may be older than ours."""
+        defined = getattr(getattr(torch.ops, NAMESPACE), self.name).default._schema.arguments
+        return frozenset(parameter.name for parameter in self.parameters) - {argument.name for argument in defined}
+
+
+def _parameter(argument: Any, labels: Mapping[str, str]) -> Parameter:
+    schema_type = str(argument.type)
+    required = schema_type.removeprefix("Optional[").removesuffix("]")
+    types, kind = _KINDS[required]
+    if required != schema_type:
+        types, kind = (*types, type(None)), f"{kind} or None"
+    return Parameter(argument.name, required, types, kind, labels.get(argument.name, ""))

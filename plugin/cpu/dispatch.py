@@ -1,4 +1,4 @@
-"""Gives torch's dispatcher the compiled CPU kernel without a detour through Python: plugin/cpu.cpp is the other half.
+"""Gives torch's dispatcher the compiled CPU kernel without a detour through Python: dispatch.cpp is the other half.
 
 The constraints stay in Python. The compiled half asks for a verdict once for each combination of what they read.
 """
@@ -12,32 +12,21 @@ from typing import NamedTuple
 
 import torch
 
-from ascend_moe_gating.plugin.constraints import Call, check_rules
-from ascend_moe_gating.plugin.schema import NAME, NAMESPACE
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, Call, check_rules
+from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
+
+_TENSORS = [p.name for p in SIGNATURE.parameters if p.schema_type == "Tensor"]
+_INTEGERS = [p.name for p in SIGNATURE.parameters if p.schema_type == "int"]
 
 
 class Facts(ctypes.Structure):
-    """Facts of plugin/cpu.cpp, field by field."""
+    """Facts of dispatch.cpp, field by field."""
 
     _fields_ = [  # noqa: RUF012  as ctypes wants it
-        ("x_sizes", ctypes.POINTER(ctypes.c_int64)),
-        ("bias_sizes", ctypes.POINTER(ctypes.c_int64)),
-        ("input_ids_sizes", ctypes.POINTER(ctypes.c_int64)),
-        ("tid2eid_sizes", ctypes.POINTER(ctypes.c_int64)),
-        ("x_dim", ctypes.c_int64),
-        ("bias_dim", ctypes.c_int64),
-        ("input_ids_dim", ctypes.c_int64),
-        ("tid2eid_dim", ctypes.c_int64),
-        ("x_dtype", ctypes.c_int32),
-        ("bias_dtype", ctypes.c_int32),
-        ("input_ids_dtype", ctypes.c_int32),
-        ("tid2eid_dtype", ctypes.c_int32),
-        ("k", ctypes.c_int64),
-        ("k_group", ctypes.c_int64),
-        ("group_count", ctypes.c_int64),
-        ("group_select_mode", ctypes.c_int64),
-        ("renorm", ctypes.c_int64),
-        ("norm_type", ctypes.c_int64),
+        *((f"{name}_sizes", ctypes.POINTER(ctypes.c_int64)) for name in _TENSORS),
+        *((f"{name}_dim", ctypes.c_int64) for name in _TENSORS),
+        *((f"{name}_dtype", ctypes.c_int32) for name in _TENSORS),
+        *((name, ctypes.c_int64) for name in _INTEGERS),
     ]
 
 
@@ -71,10 +60,9 @@ def _described(facts: Facts, name: str) -> _Described | None:
 
 
 def _check(facts: Facts) -> None:
-    x, bias, input_ids, tid2eid = (_described(facts, name) for name in ("x", "bias", "input_ids", "tid2eid"))
-    numbers = (facts.k, facts.k_group, facts.group_count, facts.group_select_mode, facts.renorm, facts.norm_type)
-    others = {"out_flag": False, "routed_scaling_factor": 1.0, "eps": 0.0}
-    check_rules(Call(x, bias, *numbers, **others, input_ids=input_ids, tid2eid=tid2eid))  # type: ignore[arg-type]
+    tensors = {name: _described(facts, name) for name in _TENSORS}
+    integers = {name: getattr(facts, name) for name in _INTEGERS}
+    check_rules(Call(**tensors, **integers))  # no rule reads the others
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Facts), ctypes.c_void_p, ctypes.c_size_t)
@@ -92,4 +80,4 @@ def register() -> bool:
     """Register the kernel for CPU tensors; False when this torch lacks the C interface, and then nothing was done."""
     path = importlib.resources.files("ascend_moe_gating") / "lib" / "libmoe_gating_torch.so"
     library = ctypes.CDLL(str(path))
-    return library.moe_gating_register_cpu(NAMESPACE.encode(), NAME.encode(), _judge) == 0
+    return library.moe_gating_register_cpu(NAMESPACE.encode(), SIGNATURE.name.encode(), _judge) == 0

@@ -1,8 +1,9 @@
 """The operators of this package: one record each. Registration reads nothing else.
 
-An operator is a file of its name in plugin/ (its public function), meta/ (shape inference) and converters/ (the GE
-converter), each with a function of its name, and its record here. The public one is not imported here: whoever imports
-it before torch is waiting for torch, and so for the registration.
+An operator is a file of its name, with a function of its name, in plugin/ (the public one), plugin/cpu/ (the kernel),
+meta/ (shape inference), converters/ (the GE converter) and, if it has one, plugin/aclnn/ (the direct call); in
+plugin/constraints/ the file of its name holds its signature and constraints. They are imported when they are asked for:
+whoever imports the public one before torch is waiting for torch, and so for the registration.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ascend_moe_gating.plugin import aclnn, constraints, cpu, cpu_dispatch, schema, softmax_v2
-from ascend_moe_gating.plugin.rules import Constraint
+from ascend_moe_gating.plugin.constraints.signature import Signature
+from ascend_moe_gating.plugin.cpu import dispatch
 
 
 @dataclass(frozen=True)
@@ -21,46 +22,48 @@ class Operator:
     """One operator of torch.ops.npu."""
 
     name: str
-    schema: str
     node: str  # the type of its GE node
-    cpu: Callable[..., Any]
-    constraints: tuple[Constraint, ...]
-    checks: tuple[Any, ...]  # the Python functions that check a call, which dynamo must not compile by themselves
     compiled_cpu: Callable[[], bool] | None = None  # gives torch's dispatcher the CPU kernel without Python, or says no
-    npu: Callable[..., Any] | None = None  # this package's own NPU kernel
-    npu_call: str = ""  # what that one calls
+    npu_call: str = ""  # what this package's own NPU kernel calls, if there is one
 
     @property
     def public(self) -> Any:
         return import_module(f"ascend_moe_gating.plugin.{self.name}")
 
     @property
+    def constraints(self) -> Any:
+        return import_module(f"ascend_moe_gating.plugin.constraints.{self.name}")
+
+    @property
+    def signature(self) -> Signature:
+        return self.constraints.SIGNATURE
+
+    @property
+    def cpu(self) -> Callable[..., Any]:
+        return self._function("plugin.cpu")
+
+    @property
+    def npu(self) -> Callable[..., Any]:
+        return self._function("plugin.aclnn")
+
+    @property
     def meta(self) -> Callable[..., Any]:
-        return getattr(import_module(f"ascend_moe_gating.meta.{self.name}"), self.name)
+        return self._function("meta")
 
     @property
     def converter(self) -> Callable[..., Any]:
-        return getattr(import_module(f"ascend_moe_gating.converters.{self.name}"), self.name)
+        return self._function("converters")
+
+    def _function(self, room: str) -> Callable[..., Any]:
+        return getattr(import_module(f"ascend_moe_gating.{room}.{self.name}"), self.name)
 
 
 OPERATORS = (
     Operator(
-        name=schema.NAME,
-        schema=schema.SCHEMA,
+        "npu_moe_gating_top_k",
         node="MoeGatingTopK",
-        cpu=cpu.npu_moe_gating_top_k,
-        constraints=constraints.CONSTRAINTS,
-        checks=constraints.CHECKS,
-        compiled_cpu=cpu_dispatch.register,
-        npu=aclnn.npu_moe_gating_top_k,
+        compiled_cpu=dispatch.register,
         npu_call="aclnnMoeGatingTopK",
     ),
-    Operator(
-        name=softmax_v2.NAME,
-        schema=softmax_v2.SCHEMA,
-        node="MoeGatingTopKSoftmaxV2",
-        cpu=softmax_v2.cpu_kernel,
-        constraints=softmax_v2.CONSTRAINTS,
-        checks=softmax_v2.CHECKS,
-    ),
+    Operator("npu_moe_gating_top_k_softmax_v2", node="MoeGatingTopKSoftmaxV2"),
 )

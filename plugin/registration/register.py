@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import torch
 
 from ascend_moe_gating import simulator
-from ascend_moe_gating.plugin import kernel
-from ascend_moe_gating.plugin.after_import import after_import, importing
-from ascend_moe_gating.plugin.operators import OPERATORS, Operator
-from ascend_moe_gating.plugin.rules import keep_out_of_graphs_of_their_own
-from ascend_moe_gating.plugin.schema import NAME, NAMESPACE, absent
-from ascend_moe_gating.plugin.users_line import names_the_users_line
+from ascend_moe_gating.converters.fusion import switch
+from ascend_moe_gating.plugin.constraints.rules import keep_out_of_graphs_of_their_own
+from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
+from ascend_moe_gating.plugin.constraints.users_line import names_the_users_line
+from ascend_moe_gating.plugin.cpu import kernel
+from ascend_moe_gating.plugin.registration.after_import import after_import, importing
+from ascend_moe_gating.plugin.registration.operators import OPERATORS, Operator
 
 DIRECT_ACLNN_VARIABLE = "ASCEND_MOE_GATING_ACLNN"
-FUSION_VARIABLE = "ASCEND_MOE_GATING_FUSE"
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
-COMPILERS = ("torchair.npu_fx_compiler", "npugraph_ex.npu_fx_compiler")  # the second is the backend of that name
+_COMPILERS = ("torchair.npu_fx_compiler", "npugraph_ex.npu_fx_compiler")  # the second is the backend of that name
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ _libraries: list[torch.library.Library] = []  # a registration ends with its Lib
 _statuses: dict[str, Status] = {}
 
 
-def status(operator: str = NAME) -> Status:
+def status(operator: str = OPERATORS[0].name) -> Status:
     """What is available of an operator, and why something is not.
 
     Raises:
@@ -77,7 +77,7 @@ def register() -> None:
     for operator in OPERATORS:
         _statuses[operator.name] = _register(operator, missing)
     if not missing:
-        for compiler in COMPILERS:
+        for compiler in _COMPILERS:
             after_import(compiler, functools.partial(_register_fusion, compiler))
 
 
@@ -86,22 +86,23 @@ def _register(operator: Operator, missing: str) -> Status:
     cpu = _register_cpu(operator)
     shapes = _register_meta(operator)
     npu = _register_npu(operator, missing, ours)
-    checks = functools.partial(keep_out_of_graphs_of_their_own, operator.checks, operator.constraints)
+    table = operator.constraints
+    checks = functools.partial(keep_out_of_graphs_of_their_own, table.CHECKS, table.CONSTRAINTS)
     after_import("torch._dynamo", checks)
     graph = missing or f"converter to {operator.node}, registered when torchair loads its own"
     if not missing:
         after_import(_TORCHAIR_CONVERTERS, functools.partial(_register_converter, operator))
         _serve_torch_npu_name(operator)
     fusion = "hand-written gates do not become that node"
-    if operator.name == NAME:
-        fusion = missing or f"hand-written gates become that node when torchair compiles, unless {FUSION_VARIABLE}=0"
+    if operator is OPERATORS[0]:
+        fusion = missing or f"hand-written gates become that node when torchair compiles, unless {switch.VARIABLE}=0"
     return Status(operator.name, definition, cpu, npu, shapes, graph, fusion)
 
 
 def _register_fusion(compiler: str) -> None:
-    from ascend_moe_gating.converters import torchair_fusion  # takes a while, and who compiles nothing needs none of it
+    from ascend_moe_gating.converters.fusion import hook  # takes a while, and who compiles nothing needs none of it
 
-    torchair_fusion.register(sys.modules[compiler])
+    hook.register(sys.modules[compiler])
 
 
 def _import_torch_npu() -> str:
@@ -127,11 +128,8 @@ def _overload(operator: Operator) -> torch._ops.OpOverload:
 def _define(operator: Operator) -> tuple[str, bool]:
     """Define the operator unless somebody has."""
     if getattr(getattr(torch.ops, NAMESPACE), operator.name, None) is None:
-        _library("FRAGMENT").define(operator.schema)
+        _library("FRAGMENT").define(operator.signature.schema)
         return "defined by this plugin", True
-    ours = torch._C.parse_schema(f"{NAMESPACE}::{operator.schema}").arguments
-    theirs = {argument.name for argument in _overload(operator)._schema.arguments}
-    absent[operator.name] = tuple(argument.name for argument in ours if argument.name not in theirs)
     version = getattr(sys.modules.get("torch_npu"), "__version__", "of unknown version")
     return f"defined by torch_npu {version}", False
 
@@ -163,9 +161,9 @@ def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
     cann = "the host stand-in for CANN" if simulator.active() else "CANN"
     qualified = f"{NAMESPACE}::{operator.name}"
     theirs = not ours and torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "PrivateUse1")
-    if theirs and not (direct and operator.npu):
+    if theirs and not (direct and operator.npu_call):
         return f"torch_npu's kernel on {cann}"
-    if operator.npu is None:
+    if not operator.npu_call:
         return "not available (this torch_npu has no kernel for it)"
     _library().impl(operator.name, operator.npu, "PrivateUse1")
     return f"direct {operator.npu_call} call on {cann}"
