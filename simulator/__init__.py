@@ -10,7 +10,8 @@ It is never used where a real CANN can be loaded. What it does not do fails and 
 """
 
 from ascend_moe_gating.simulator.faults import fault
-from ascend_moe_gating.simulator.library import active, load, real_cann
+from ascend_moe_gating.simulator.library import active, real_cann
+from ascend_moe_gating.simulator.loading import load
 from ascend_moe_gating.simulator.recording import Allocation, Launch, Operand, Recording, allocations, record
 
 __all__ = [

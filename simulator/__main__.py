@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ascend_moe_gating import simulator
-from ascend_moe_gating.simulator.library import for_children
+from ascend_moe_gating.simulator.loading import for_children
 
 
 def main() -> None:

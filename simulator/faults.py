@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ascend_moe_gating.simulator.library import core
+
 VARIABLE = "ASCEND_MOE_GATING_SIMULATOR_FAULTS"
 _KINDS = {"call": 0, "run": 1, "hang": 2}
 
@@ -27,8 +29,6 @@ def fault(entry_point: str, status: int = 507899, *, when: str = "call", occurre
         RuntimeError: the stand-in is not in use.
         ValueError: the stand-in has no such entry point, or one argument is wrong.
     """
-    from ascend_moe_gating.simulator.library import core
-
     library = core("no fault to inject")
     number = _add(library, entry_point, status, when, occurrence)
     try:
