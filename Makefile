@@ -12,9 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m ascend_moe_gating.simulator
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
-CPP := $(wildcard kernels/*.cpp kernels/*.h plugin/*.cpp simulator/*.cpp simulator/*.h)
+CPP := $(wildcard kernels/*.cpp kernels/*.h plugin/cpu/*.cpp plugin/cpu/*.h simulator/*/*.cpp simulator/*/*.h)
 # An editable install knows the modules that were there when it was made: a new list of them is a new install.
-MODULES := $(shell ls plugin/*.py meta/*.py converters/*.py simulator/*.py | cksum | cut -d ' ' -f 1)
+MODULES := $(shell find plugin meta converters simulator -name '*.py' | sort | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(MODULES)
 
 # torch and torch_npu that are installed beside a real CANN are used as they are, never replaced.
@@ -34,7 +34,7 @@ test: $(INSTALLED)
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $(CPP) tests/native/*.cpp benchmarks/*.cpp
+	$(BIN)/clang-format --dry-run --Werror $(CPP) tests/*/*.cpp tests/*/*.h benchmarks/*.cpp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
 	$(MAKE) sanitize
@@ -59,11 +59,11 @@ sanitize-%: $(INSTALLED)
 # The kernel on an emulated Arm processor: needs aarch64-linux-gnu-g++ and qemu-aarch64.
 arm:
 	mkdir -p build
-	aarch64-linux-gnu-g++ -std=c++17 -O2 -static -pthread $(wildcard kernels/*.cpp) tests/native/kernel.cpp -o build/kernel-arm
+	aarch64-linux-gnu-g++ -std=c++17 -O2 -static -pthread $(wildcard kernels/*.cpp) tests/kernels/kernel.cpp -o build/kernel-arm
 	qemu-aarch64 build/kernel-arm
 	qemu-aarch64 -E ASCEND_MOE_GATING_VECTOR=portable build/kernel-arm
 
-# AVX-512 as tests/native/avx512.h writes it out.
+# AVX-512 as tests/kernels/avx512.h writes it out.
 avx512: $(INSTALLED)
 	$(BIN)/cmake -S . -B build/$@ -DEMULATE_AVX512=ON > /dev/null
 	$(BIN)/cmake --build build/$@ -j2 --target test_kernel > /dev/null

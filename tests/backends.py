@@ -5,7 +5,7 @@ import functools
 import torch
 
 import ascend_moe_gating
-from ascend_moe_gating.plugin import aclnn
+from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 
 
 def on_npu(tensor):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from gates import GATES
 
 from ascend_moe_gating import explain
+from tests.fusion.gates import GATES
 
 GATE, PARAMETERS, _ = GATES["deepseek-v3 of transformers"]
 LOGITS, BIAS = torch.randn(5, 256), torch.rand(256)

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 import torch
-from generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, family, near_miss
 from torch.fx.experimental.proxy_tensor import make_fx
-from written_gates import write
 
 from ascend_moe_gating import fuse_gates
+from tests.fusion.generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, family, near_miss
+from tests.fusion.written_gates import write
 
 TOKENS = 5
 OPERATOR = torch.ops.npu.npu_moe_gating_top_k.default

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from backends import compiled
-from gates import GATES
 
 from ascend_moe_gating import fusion, npu_moe_gating_top_k
+from tests.backends import compiled
+from tests.fusion.gates import GATES
 
 
 def inputs(tokens, experts):

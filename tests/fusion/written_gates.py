@@ -1,7 +1,8 @@
 """Writes a gate as its Spelling says: write() makes the function of it."""
 
 import torch
-from generated_gates import MASKS
+
+from tests.fusion.generated_gates import MASKS
 
 
 def write(spelling):

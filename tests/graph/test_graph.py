@@ -5,15 +5,15 @@ from importlib import import_module
 
 import pytest
 import torch
-from backends import compiled, torchair_backend
-from cases import V3
-from programs import run
 from torch._dynamo.testing import CompileCounterWithBackend
 from torchair.ge._ge_graph import Data, GeGraph
 
 import ascend_moe_gating
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.converters.npu_moe_gating_top_k import npu_moe_gating_top_k as converter
+from tests.backends import compiled, torchair_backend
+from tests.cases import V3
+from tests.programs import run
 
 ATTRIBUTES = {
     "k": 8,

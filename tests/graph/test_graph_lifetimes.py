@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from backends import torchair_backend
-from programs import start
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
+from tests.backends import torchair_backend
+from tests.programs import start
 
 BIAS = torch.randn(256, generator=torch.Generator().manual_seed(0))
 

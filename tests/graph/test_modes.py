@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 import torchair
-from backends import compiled, torchair_backend
 from torch._dynamo.testing import CompileCounterWithBackend
 from torchair.inference import cache_compile, set_dim_gears
 
 from ascend_moe_gating import npu_moe_gating_top_k, npu_moe_gating_top_k_softmax_v2
+from tests.backends import compiled, torchair_backend
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 import torchair
-from backends import compiled
 
 import ascend_moe_gating
+from tests.backends import compiled
 
 PROGRAM = """import torch
 import ascend_moe_gating

@@ -9,7 +9,7 @@ reference chooses from its own.
 import numpy as np
 import torch
 
-from ascend_moe_gating.plugin.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments, run
+from ascend_moe_gating.plugin.cpu.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments, run
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k, weigh
 from benchmarks import peers
 

@@ -2,14 +2,17 @@
 
 import ctypes
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_calls import (
+
+from ascend_moe_gating.plugin.cpu.dispatch import Facts
+from ascend_moe_gating.plugin.cpu.kernel import Arguments, run
+from ascend_moe_gating.plugin.reference import moe_gating_top_k
+from tests.kernels.kernel_calls import (
     DTYPES,
     MODELS,
     TORCH_DTYPES,
@@ -22,10 +25,7 @@ from kernel_calls import (
     kernel,
     separated,
 )
-
-from ascend_moe_gating.plugin.cpu_dispatch import Facts
-from ascend_moe_gating.plugin.kernel import Arguments, run
-from ascend_moe_gating.plugin.reference import moe_gating_top_k
+from tests.programs import ROOT
 
 # Against the reference's own choice, on seeded data.
 
@@ -225,11 +225,11 @@ def test_without_tokens_null_pointers_are_fine():
     ("structure", "file", "pattern"),
     [
         (Arguments, "kernels/moe_gating_top_k.h", r"typedef struct \{(.*?)\}"),
-        (Facts, "plugin/cpu.cpp", r"struct Facts \{(.*?)\}"),
+        (Facts, "plugin/cpu/dispatch.cpp", r"struct Facts \{(.*?)\}"),
     ],
 )
 def test_the_python_structures_have_the_fields_of_the_cpp_ones(structure, file, pattern):
-    source = (Path(__file__).parents[1] / file).read_text()
+    source = (ROOT / file).read_text()
     body = re.sub(r"/\*.*?\*/|//[^\n]*", "", re.search(pattern, source, re.DOTALL)[1], flags=re.DOTALL)
     types = {"int64_t": ctypes.c_int64, "int32_t": ctypes.c_int32, "float": ctypes.c_float}
     fields = []

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from kernel_calls import DTYPES, assert_indices_are_sound, assert_same, check, decode, encode, kernel
+
+from tests.kernels.kernel_calls import DTYPES, assert_indices_are_sound, assert_same, check, decode, encode, kernel
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

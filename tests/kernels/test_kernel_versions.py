@@ -4,13 +4,12 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from ascend_moe_gating.plugin.kernel import vector
+from ascend_moe_gating.plugin.cpu.kernel import vector
+from tests.programs import ROOT
 
-ROOT = Path(__file__).parents[1]
 OF_THE_MACHINE = {"x86_64": ["avx512", "avx2", "portable"], "aarch64": ["neon", "portable"]}[platform.machine()]
 HERE = OF_THE_MACHINE[OF_THE_MACHINE.index(vector()) :]
 
@@ -22,10 +21,17 @@ def run(version, *arguments):
 
 @pytest.mark.parametrize("version", HERE[1:])
 def test_the_tests_of_the_kernel(version):
-    print_vector = "from ascend_moe_gating.plugin.kernel import vector; print(vector())"
+    print_vector = "from ascend_moe_gating.plugin.cpu.kernel import vector; print(vector())"
     assert run(version, "-c", print_vector).stdout == f"{version}\n"
     result = run(
-        version, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_kernel.py", "tests/test_kernel_values.py"
+        version,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/kernels/test_kernel.py",
+        "tests/kernels/test_kernel_values.py",
     )
     assert result.returncode == 0, result.stdout[-3000:]
 
@@ -33,7 +39,7 @@ def test_the_tests_of_the_kernel(version):
 if "avx512" in OF_THE_MACHINE:
 
     def test_the_avx512_version_emulated():
-        """Its instructions are written out in tests/native/avx512.h: no processor is too old for this test."""
+        """Its instructions are written out in tests/kernels/avx512.h: no processor is too old for this test."""
         command = ["make", "--silent", "--no-print-directory", "avx512"]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert (result.returncode, result.stdout) == (0, "avx512\n"), result.stderr

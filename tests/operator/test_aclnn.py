@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ascend_moe_gating.plugin import aclnn
+from ascend_moe_gating.plugin.aclnn import cann
+from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 
 
 @pytest.mark.stand_in
@@ -35,11 +36,11 @@ def test_it_runs_on_the_device_of_x():
 
 
 def test_a_cann_without_hash_routing_is_refused_by_name(monkeypatch):
-    class OldCann(aclnn._Cann):
-        def phases(self, name, inputs):
-            return super().phases(name.replace("KV2", "KV0"), inputs)
+    class OldCann(cann._Cann):
+        def phases(self, name, parameters, results):
+            return super().phases(name.replace("KV2", "KV0"), parameters, results)
 
-    monkeypatch.setattr(aclnn, "_cann", OldCann)
+    monkeypatch.setattr(cann, "_cann", OldCann)
     ids = torch.zeros(2, dtype=torch.int32).npu()
     assert aclnn.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2)[1].cpu().tolist() == [[0, 1], [0, 1]]
     with pytest.raises(NotImplementedError, match=r"the installed CANN has no aclnnMoeGatingTopKV2"):

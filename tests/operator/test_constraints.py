@@ -6,13 +6,14 @@ import numpy
 import pytest
 import torch
 import torch_npu
-from backends import compiled
 from torch._subclasses.fake_tensor import FakeTensorMode
-from violations import VIOLATIONS
 
 import ascend_moe_gating
-from ascend_moe_gating.plugin import aclnn, cpu
-from ascend_moe_gating.plugin.constraints import CONSTRAINTS, check
+from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import CONSTRAINTS, SIGNATURE, Call, check
+from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu
+from tests.backends import compiled
+from tests.operator.violations import VIOLATIONS
 
 operator = torch.ops.npu.npu_moe_gating_top_k.default
 each_violation = pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.label}: {v.message}")
@@ -157,22 +158,22 @@ def test_numbers_of_numpy_are_numbers():
 def test_a_call_that_passed_does_not_let_an_equal_one_of_another_type_pass(name, value, message):
     x = torch.zeros(4, 256)
     passes = {"k": 8, "eps": 0.0}
-    check(x, **passes)
+    check(Call(x, **passes))
     with pytest.raises(TypeError, match=re.escape(message)):
-        check(x, **{**passes, name: value})
+        check(Call(x, **{**passes, name: value}))
 
 
 def test_a_call_that_passed_does_not_let_an_equal_one_pass_with_several_of_another_type():
     x = torch.zeros(4, 256)
-    check(x, 8)
+    check(Call(x, 8))
     with pytest.raises(TypeError, match=r"k must be an int, got 8\.0 of type float \(C9\)"):
-        check(x, 8.0, None, 1.0, 1.0, 0.0)
+        check(Call(x, 8.0, k_group=1.0, group_count=1.0, group_select_mode=0.0))
 
 
 def test_a_call_that_passed_does_not_let_one_with_other_tensors_pass():
     x, bias = torch.zeros(4, 256), torch.zeros(256)
-    check(x, 8, bias)
-    check(x, 8)
+    check(Call(x, 8, bias))
+    check(Call(x, 8))
     for label, others in (
         ("C1", (x[0], bias)),
         ("C2", (x.int(), None)),
@@ -183,10 +184,10 @@ def test_a_call_that_passed_does_not_let_one_with_other_tensors_pass():
         ("C9", (x[:, :4], bias[:4])),
     ):
         with pytest.raises((TypeError, ValueError), match=label):
-            check(others[0], 8, others[1])
+            check(Call(others[0], 8, others[1]))
 
 
-@pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
+@pytest.mark.parametrize("call", [SIGNATURE.implementation(check), operator], ids=["check", "operator"])
 def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
     x = torch.zeros(4, 256)
     call(x, 8)
@@ -196,7 +197,7 @@ def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
         call(x, 8, input_ids=torch.zeros(4).int(), tid2eid=torch.zeros(9, 7).int())
 
 
-@pytest.mark.parametrize("call", [check, operator], ids=["check", "operator"])
+@pytest.mark.parametrize("call", [SIGNATURE.implementation(check), operator], ids=["check", "operator"])
 def test_a_call_with_hash_routing_that_passed_does_not_let_others_pass(call):
     def attempt(tokens=4, ids=4, ids_dtype=torch.int64, table=(9, 8), table_dtype=torch.int32, **options):
         routing = {"input_ids": torch.zeros(ids).to(ids_dtype), "tid2eid": torch.zeros(table).to(table_dtype)}

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from backends import BACKENDS, compiled, on_npu, torchair_backend
-from programs import run
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.fx.experimental.symbolic_shapes import ConstraintViolationError
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
-from ascend_moe_gating.plugin import cpu
+from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu
 from ascend_moe_gating.plugin.reference import moe_gating_top_k
+from tests.backends import BACKENDS, compiled, on_npu, torchair_backend
+from tests.programs import run
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 INT32, INT64 = torch.int32, torch.int64

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from backends import BACKENDS
-from cases import CASES, DTYPES, Case
 
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k, weigh
+from tests.backends import BACKENDS
+from tests.cases import CASES, DTYPES, Case
 
 CHOOSING = ("k_group", "group_count", "group_select_mode")
 WEIGHING = ("norm_type", "routed_scaling_factor", "eps")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch_npu
-from backends import compiled, on_npu
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ascend_moe_gating import npu_moe_gating_top_k_softmax_v2
 from ascend_moe_gating.plugin import reference
-from ascend_moe_gating.plugin.softmax_v2 import CONSTRAINTS
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import CONSTRAINTS
+from tests.backends import compiled, on_npu
 
 operator = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)

@@ -5,8 +5,6 @@ import inspect
 import pytest
 import torch
 import torch_npu
-from backends import compiled
-from programs import run
 from torchair._ge_concrete_graph import ge_apis
 from torchair.ge._ge_graph import Data, GeGraph
 
@@ -14,8 +12,11 @@ import ascend_moe_gating
 from ascend_moe_gating import npu_moe_gating_top_k_softmax_v2, simulator
 from ascend_moe_gating.converters import npu_moe_gating_top_k_softmax_v2 as converter
 from ascend_moe_gating.meta import npu_moe_gating_top_k_softmax_v2 as meta
-from ascend_moe_gating.plugin import reference, softmax_v2
-from ascend_moe_gating.plugin.softmax_v2 import NAME, SCHEMA
+from ascend_moe_gating.plugin import reference
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import SIGNATURE
+from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k_softmax_v2 as cpu
+from tests.backends import compiled
+from tests.programs import run
 
 operator = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
 
@@ -33,7 +34,7 @@ def schema_parameters(schema):
         npu_moe_gating_top_k_softmax_v2,
         meta.npu_moe_gating_top_k_softmax_v2,
         converter.npu_moe_gating_top_k_softmax_v2,
-        softmax_v2.cpu_kernel,
+        cpu.npu_moe_gating_top_k_softmax_v2,
         reference.moe_gating_top_k_softmax_v2,
     ],
     ids=["public", "meta", "converter", "cpu", "reference"],
@@ -41,18 +42,18 @@ def schema_parameters(schema):
 def test_every_copy_of_the_signature_equals_the_schema(function):
     parameters = inspect.signature(function).parameters
     copy = {n: (p.default, p.kind is p.KEYWORD_ONLY) for n, p in parameters.items() if n != "meta_outputs"}
-    assert copy == schema_parameters(torch._C.parse_schema(f"npu::{SCHEMA}"))
+    assert copy == schema_parameters(torch._C.parse_schema(f"npu::{SIGNATURE.schema}"))
 
 
 def test_the_schema_is_the_one_of_torch_npu():
-    assert schema_parameters(operator._schema) == schema_parameters(torch._C.parse_schema(f"npu::{SCHEMA}"))
-    assert list(inspect.signature(softmax_v2.check).parameters) == list(schema_parameters(operator._schema))
+    assert schema_parameters(operator._schema) == schema_parameters(torch._C.parse_schema(f"npu::{SIGNATURE.schema}"))
+    assert list(SIGNATURE.Call._fields) == list(schema_parameters(operator._schema))
     assert torch_npu.npu_moe_gating_top_k_softmax_v2.default is operator
 
 
 def test_the_status_names_what_it_knows():
-    assert "composed of torch's operations" in ascend_moe_gating.status(NAME).cpu
-    with pytest.raises(ValueError, match=f"operator must be npu_moe_gating_top_k or {NAME}, got other"):
+    assert "composed of torch's operations" in ascend_moe_gating.status(SIGNATURE.name).cpu
+    with pytest.raises(ValueError, match=f"operator must be npu_moe_gating_top_k or {SIGNATURE.name}, got other"):
         ascend_moe_gating.status("other")
 
 

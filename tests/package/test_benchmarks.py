@@ -10,7 +10,7 @@ import torch
 
 import ascend_moe_gating
 from ascend_moe_gating import simulator
-from ascend_moe_gating.plugin.kernel import vector
+from ascend_moe_gating.plugin.cpu.kernel import vector
 from benchmarks import __main__ as command
 from benchmarks import cpu, kernel, peers, picture, plan, promises, report, shapes, studies, timing
 from benchmarks.inputs import inputs

@@ -1,14 +1,15 @@
 """The examples and the two programs of the operator's documentation run as they are."""
 
 import pytest
-from programs import ROOT, launch
+
+from tests.programs import ROOT, launch
 
 
 @pytest.mark.parametrize("name", ["eager", "graph"])
 def test_the_documents_examples_word_for_word(name):
     # A last line makes the result visible; the program itself is untouched.
-    program = ROOT / "tests" / "document" / f"{name}.py"
-    check = ROOT / "tests" / "document" / "then_show.py"
+    program = ROOT / "tests" / "package" / "document" / f"{name}.py"
+    check = ROOT / "tests" / "package" / "document" / "then_show.py"
     shown = launch(check, program)
     assert "float16 [16, 1] npu:0" in shown
     assert "int32 [16, 1] npu:0" in shown

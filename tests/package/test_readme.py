@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from cases import CASES
-from programs import ROOT, launch, start
 
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k
+from tests.cases import CASES
+from tests.programs import ROOT, launch, start
 
 USE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 

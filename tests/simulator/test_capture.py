@@ -7,9 +7,9 @@ import re
 import pytest
 import torch
 import torchair
-from cases import V3
 
 from ascend_moe_gating import MoEGate, npu_moe_gating_top_k, simulator
+from tests.cases import V3
 
 
 def steps(first=0.0):

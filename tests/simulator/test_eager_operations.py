@@ -5,9 +5,9 @@ import re
 
 import pytest
 import torch
-from programs import start
 
-from ascend_moe_gating.plugin import aclnn
+from ascend_moe_gating.plugin.aclnn import cann
+from tests.programs import start
 
 generator = torch.Generator().manual_seed(0)
 X = torch.randn(4, 8, generator=generator)
@@ -152,18 +152,18 @@ def test_real_functions_of_integers():
 @pytest.fixture
 def add():
     """aclnnAdd's first phase on tensors, None for a null pointer; gives the status and CANN's words."""
-    cann = aclnn._cann()
+    opapi = cann._cann()
     call = ctypes.CDLL("libopapi.so").aclnnAddGetWorkspaceSize
     call.argtypes = [ctypes.c_void_p] * 6
 
     def first_phase(x, other, out):
-        handles = [None if tensor is None else cann.tensor(tensor) for tensor in (x, other, out)]
+        handles = [None if tensor is None else opapi.tensor(tensor) for tensor in (x, other, out)]
         results = (ctypes.c_uint64 * 2)()
         places = [ctypes.addressof(results), ctypes.addressof(results) + 8]
         status = call(*handles[:2], None, handles[2], *places)
         for handle in filter(None, handles):
-            cann.destroy_tensor(handle)
-        return status, (cann.recent_error() or b"").decode()
+            opapi.destroy_tensor(handle)
+        return status, (opapi.recent_error() or b"").decode()
 
     return first_phase
 

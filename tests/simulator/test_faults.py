@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from backends import compiled
-from programs import on_stand_in, start
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
-from ascend_moe_gating.plugin import aclnn
+from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
+from tests.backends import compiled
+from tests.programs import on_stand_in, start
 
 pytestmark = pytest.mark.stand_in
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch_npu
-from programs import ROOT, launch, run, start
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
+from tests.programs import ROOT, launch, run, start
 
 pytestmark = pytest.mark.stand_in
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 import torch
-from programs import on_stand_in
 
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
+from tests.programs import on_stand_in
 
 pytestmark = pytest.mark.stand_in
 
