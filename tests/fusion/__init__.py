@@ -1,0 +1,1 @@
+"""Gates that are written out: models, thousands that are generated, and what is said of them."""

@@ -1,0 +1,1 @@
+"""The compiled kernel under its C interface, in each vector version; kernel.cpp is for sanitizers and emulators."""

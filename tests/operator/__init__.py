@@ -1,0 +1,1 @@
+"""What the operators compute and refuse, on every backend; the reference that says so."""
