@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torchair.ge import Tensor
 
 
-@SIGNATURE.implementation
+@SIGNATURE.converter
 def npu_moe_gating_top_k(call: Any) -> tuple[Tensor, Tensor, Tensor]:
     """npu::npu_moe_gating_top_k as the node MoeGatingTopK; a bias of None is an unfed optional input.
 

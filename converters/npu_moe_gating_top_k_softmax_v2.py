@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torchair.ge import Tensor
 
 
-@SIGNATURE.implementation
+@SIGNATURE.converter
 def npu_moe_gating_top_k_softmax_v2(call: Any) -> tuple[Tensor, Tensor, Tensor]:
     """npu::npu_moe_gating_top_k_softmax_v2 as the node MoeGatingTopKSoftmaxV2.
 

@@ -70,6 +70,19 @@ class Signature:
         called.__signature__ = self._of_python  # type: ignore[attr-defined]
         return called
 
+    def converter(self, function: Callable[[Any], Any]) -> Callable[..., Any]:
+        """The same for a GE converter, which torchair may tell what the results are like."""
+        implementation = self.implementation(function)
+
+        @functools.wraps(implementation)
+        def called(*args: Any, meta_outputs: Any = None, **kwargs: Any) -> Any:
+            return implementation(*args, **kwargs)
+
+        meta_outputs = inspect.Parameter("meta_outputs", inspect.Parameter.KEYWORD_ONLY, default=None)
+        parameters = [*self._of_python.parameters.values(), meta_outputs]
+        called.__signature__ = self._of_python.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return called
+
     def described(self, call: Any) -> Any:
         """A call of torchair's tensors as one of the tensors that describe them."""
         tensors = {name: value.meta for name, value in self.tensors(call).items() if value is not None}

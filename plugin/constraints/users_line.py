@@ -18,7 +18,8 @@ import torch
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_OF_LIBRARIES = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, torch.__file__))
+_PLUGIN = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OF_LIBRARIES = tuple(folder + os.sep for folder in (_PLUGIN, os.path.dirname(os.path.abspath(torch.__file__))))
 
 
 def names_the_users_line(function: Callable[_P, _R]) -> Callable[_P, _R]:

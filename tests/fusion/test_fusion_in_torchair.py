@@ -6,13 +6,13 @@ import re
 import pytest
 import torch
 import torchair
-from test_unfused_gates import assert_same, inputs
 from torchair.core.utils import logger as torchair_logger
 from torchair.inference import cache_compile, set_dim_gears
 
 import ascend_moe_gating
 from ascend_moe_gating import simulator
 from tests.fusion.gates import GATES
+from tests.fusion.test_unfused_gates import assert_same, inputs
 from tests.programs import start
 
 each_gate = pytest.mark.parametrize(("gate", "parameters", "options"), GATES.values(), ids=GATES)

@@ -130,6 +130,7 @@ def test_no_file_has_more_than_300_lines(file):
 
 @pytest.mark.parametrize("room", MAY_KNOW)
 def test_the_readme_leads_to_every_room(room):
-    below_simulator = room.startswith("simulator/")
-    page = (ROOT / "simulator" if below_simulator else ROOT) / "README.md"
-    assert f"| `{room.removeprefix('simulator/')}/` |" in page.read_text()
+    if room.startswith("simulator/"):
+        assert f"\n- `{room.removeprefix('simulator/')}/` is " in (ROOT / "simulator" / "README.md").read_text()
+    else:
+        assert f"\n| `{room}/` | " in (ROOT / "README.md").read_text()
