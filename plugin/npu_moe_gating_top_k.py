@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check
-from ascend_moe_gating.plugin.constraints.rules import check_keyword_only
+from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types
 
 
 @functools.cache  # looking it up takes as long as a keyword
@@ -82,23 +82,10 @@ def npu_moe_gating_top_k(
         x, k, bias, input_ids, tid2eid, k_group, group_count, group_select_mode, renorm, norm_type, out_flag,
         routed_scaling_factor, eps,
     )  # fmt: skip
-    compiling = is_dynamo_compiling()
-    # The CPU kernel holds such a call to the same constraints. To ask twice is most of a microsecond.
-    kernel_checks = (
-        not compiling
-        and type(x) is Tensor
-        and x.is_cpu
-        and (bias is None or (isinstance(bias, Tensor) and bias.is_cpu))
-        and input_ids is tid2eid is None
-        and type(k) is type(k_group) is type(group_count) is type(group_select_mode) is int
-        and type(renorm) is type(norm_type) is int
-        and type(out_flag) is bool
-        and type(routed_scaling_factor) is type(eps) is float
-    )
-    if not kernel_checks:
-        check(call)
-    given: dict[str, Any] = {} if input_ids is None else _routing(input_ids, tid2eid)
-    if compiling:
+    if (
+        is_dynamo_compiling()
+    ):  # of the constraints it has to understand the types alone: shape inference holds to the rest
+        check_types(call, SIGNATURE.parameters)
         return torch.ops.npu.npu_moe_gating_top_k.default(
             x,
             k,
@@ -111,8 +98,22 @@ def npu_moe_gating_top_k(
             out_flag=out_flag,
             routed_scaling_factor=routed_scaling_factor,
             eps=eps,
-            **given,
+            **_routing(input_ids, tid2eid),
         )
+    # The CPU kernel holds such a call to the same constraints. To ask twice is most of a microsecond.
+    kernel_checks = (
+        type(x) is Tensor
+        and x.is_cpu
+        and (bias is None or (isinstance(bias, Tensor) and bias.is_cpu))
+        and input_ids is tid2eid is None
+        and type(k) is type(k_group) is type(group_count) is type(group_select_mode) is int
+        and type(renorm) is type(norm_type) is int
+        and type(out_flag) is bool
+        and type(routed_scaling_factor) is type(eps) is float
+    )
+    if not kernel_checks:
+        check(call)
+    given = _routing(input_ids, tid2eid)
     # Torch takes a quarter of a microsecond to read a keyword, so those that say nothing new are left out; and as much
     # again for the way through a dict, which the gate with most keywords does without.
     try:
@@ -155,8 +156,10 @@ def npu_moe_gating_top_k(
         del refused  # it knows this frame: a circle, in which the tensors would stay
 
 
-def _routing(input_ids: torch.Tensor, tid2eid: torch.Tensor | None) -> dict[str, Any]:
-    if "input_ids" in SIGNATURE.absent:
+def _routing(input_ids: torch.Tensor | None, tid2eid: torch.Tensor | None) -> dict[str, Any]:
+    if input_ids is None and tid2eid is None:
+        return {}
+    if SIGNATURE.absent:
         raise NotImplementedError(
             "the installed torch_npu defines npu_moe_gating_top_k without input_ids and tid2eid (hash routing)"
         )

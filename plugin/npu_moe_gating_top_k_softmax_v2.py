@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import check
-from ascend_moe_gating.plugin.constraints.rules import check_keyword_only
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import SIGNATURE, check
+from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types
 
 
 def npu_moe_gating_top_k_softmax_v2(
@@ -45,7 +46,13 @@ def npu_moe_gating_top_k_softmax_v2(
     aclnnMoeGatingTopKSoftmaxV2.
     """
     check_keyword_only(positional, "k", "S7")
-    check((x, k, finished, renorm, output_softmax))
+    call = (x, k, finished, renorm, output_softmax)
+    if (
+        is_dynamo_compiling()
+    ):  # of the constraints it has to understand the types alone: shape inference holds to the rest
+        check_types(call, SIGNATURE.parameters)
+    else:
+        check(call)
     return torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default(
         x, k=k, finished=finished, renorm=renorm, output_softmax=output_softmax
     )

@@ -12,6 +12,12 @@ from ascend_moe_gating import simulator
 ON_STAND_IN = simulator.load()
 
 
+def pytest_runtest_setup(item):
+    from tests import capabilities  # which imports torch: not before the stand-in is loaded
+
+    capabilities.require(item)
+
+
 def pytest_configure(config):
     if ON_STAND_IN and os.environ.get("REQUIRE_NPU") == "1":
         pytest.exit("REQUIRE_NPU=1, and this machine has no CANN that can be loaded", returncode=1)

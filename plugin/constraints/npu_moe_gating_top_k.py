@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.compiler import is_dynamo_compiling
 
 from ascend_moe_gating.plugin.constraints import rules
 from ascend_moe_gating.plugin.constraints.rules import Constraint, name_of, names_of
@@ -221,7 +220,6 @@ def check(call: tuple[Any, ...]) -> None:
     facts: tuple[object, ...] = ()
     if (
         type(x) is Tensor
-        and not is_dynamo_compiling()
         and type(k) is type(k_group) is type(group_count) is type(group_select_mode) is int  # 8.0 and 8 are equal
         and type(renorm) is type(norm_type) is int
         and type(out_flag) is bool

@@ -27,11 +27,32 @@ def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> No
             raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{owner}")
 
 
-def check_constraints(call: object, constraints: tuple[Constraint, ...]) -> None:
+def check_constraints(call: Any, constraints: tuple[Constraint, ...]) -> None:
     """Raise the error of the first constraint that a call breaks whose arguments have the right Python types."""
     for constraint in constraints:
         if constraint.broken(call):
-            raise constraint.error(f"{constraint.describe(call)} ({constraint.label})")
+            numbers = type(call)(*map(_in_numbers, call))
+            raise constraint.error(f"{constraint.describe(numbers)} ({constraint.label})")
+
+
+class Described(NamedTuple):
+    """What the constraints look at of a tensor."""
+
+    shape: list[Any]
+    dtype: torch.dtype
+    device: torch.device = torch.device("cpu")
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+
+def _in_numbers(value: Any) -> Any:
+    """An argument as an error should show it: in a dynamic graph a size is a symbol, and known all the same."""
+    if isinstance(value, torch.Tensor):
+        return Described([_in_numbers(size) for size in value.shape], value.dtype, value.device)
+    if isinstance(value, (torch.SymInt, torch.SymFloat)) and value.node.hint is not None:
+        return value.node.hint
+    return value
 
 
 def check_keyword_only(positional: tuple[object, ...], first: str, label: str) -> None:

@@ -38,6 +38,8 @@ class Parameter(NamedTuple):
 class Signature:
     """What the schema of an operator says, and `Call`, the named tuple of its arguments in the schema's order.
 
+    `absent` names the parameters that the definition in this process lacks, once the operator is registered.
+
     Args:
         schema: `name(parameters) -> (results)` in torch's language for schemas.
         labels: Of the parameters that a constraint owns, its label.
@@ -47,6 +49,7 @@ class Signature:
         parsed = torch._C.parse_schema(f"{NAMESPACE}::{schema}")
         self.name: str = parsed.name.removeprefix(f"{NAMESPACE}::")
         self.schema = schema
+        self.absent: tuple[str, ...] = ()
         self.parameters = tuple(_parameter(argument, labels) for argument in parsed.arguments)
         defaults = [argument.default_value for argument in parsed.arguments if argument.has_default_value()]
         self.Call: Any = namedtuple("Call", [parameter.name for parameter in self.parameters], defaults=defaults)
@@ -96,11 +99,10 @@ class Signature:
         """The other arguments."""
         return {p.name: getattr(call, p.name) for p in self.parameters if p.schema_type != "Tensor"}
 
-    @functools.cached_property
-    def absent(self) -> frozenset[str]:
-        """The parameters that the operator's definition in this process lacks: torch_npu's may be older than ours."""
-        defined = getattr(getattr(torch.ops, NAMESPACE), self.name).default._schema.arguments
-        return frozenset(parameter.name for parameter in self.parameters) - {argument.name for argument in defined}
+    def compare(self, overload: Any) -> None:
+        """Note which parameters the operator's definition in this process lacks: torch_npu's may be older than ours."""
+        defined = {argument.name for argument in overload._schema.arguments}
+        self.absent = tuple(parameter.name for parameter in self.parameters if parameter.name not in defined)
 
 
 def _parameter(argument: Any, labels: Mapping[str, str]) -> Parameter:

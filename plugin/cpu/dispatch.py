@@ -8,11 +8,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.resources
-from typing import NamedTuple
 
 import torch
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, Call, check_rules
+from ascend_moe_gating.plugin.constraints.rules import Described
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 
 _TENSORS = [p.name for p in SIGNATURE.parameters if p.schema_type == "Tensor"]
@@ -30,17 +30,6 @@ class Facts(ctypes.Structure):
     ]
 
 
-class _Described(NamedTuple):
-    """What the constraints look at of a tensor."""
-
-    shape: list[int]
-    dtype: torch.dtype
-    device: torch.device = torch.device("cpu")
-
-    def dim(self) -> int:
-        return len(self.shape)
-
-
 @functools.cache
 def _dtypes() -> dict[int, torch.dtype]:
     """Torch's dtypes by the numbers that its C interface has for them."""
@@ -52,11 +41,11 @@ def _dtypes() -> dict[int, torch.dtype]:
     return {number(): dtype for dtype, number in numbers.items() if number is not None}
 
 
-def _described(facts: Facts, name: str) -> _Described | None:
+def _described(facts: Facts, name: str) -> Described | None:
     dim = getattr(facts, f"{name}_dim")
     if dim < 0:
         return None
-    return _Described(getattr(facts, f"{name}_sizes")[:dim], _dtypes()[getattr(facts, f"{name}_dtype")])
+    return Described(getattr(facts, f"{name}_sizes")[:dim], _dtypes()[getattr(facts, f"{name}_dtype")])
 
 
 def _check(facts: Facts) -> None:

@@ -7,6 +7,7 @@ nothing defines it, it is defined here, with the direct aclnn call as its NPU ke
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 from dataclasses import dataclass
@@ -130,8 +131,10 @@ def _define(operator: Operator) -> tuple[str, bool]:
     if getattr(getattr(torch.ops, NAMESPACE), operator.name, None) is None:
         _library("FRAGMENT").define(operator.signature.schema)
         return "defined by this plugin", True
+    operator.signature.compare(_overload(operator))
     version = getattr(sys.modules.get("torch_npu"), "__version__", "of unknown version")
-    return f"defined by torch_npu {version}", False
+    lacks = " and ".join(operator.signature.absent)
+    return f"defined by torch_npu {version}{lacks and f', without {lacks}'}", False
 
 
 def _register_cpu(operator: Operator) -> str:
@@ -146,11 +149,12 @@ def _register_cpu(operator: Operator) -> str:
 
 
 def _register_meta(operator: Operator) -> str:
-    """Torch 2.7 to 2.12 allow no second Meta kernel: there the public function and the converter do the checks."""
-    try:
-        _library().impl(operator.name, names_the_users_line(operator.meta), "Meta")
-    except RuntimeError:
-        return "torch_npu's; this torch allows no other (constraints are checked before and after it)"
+    """Ours takes the place of torch_npu's. Torch up to 2.12 allows no second Meta kernel unless it is told to."""
+    library, meta = _library(), names_the_users_line(operator.meta)
+    if "allow_override" in inspect.signature(library.impl).parameters:
+        library.impl(operator.name, meta, "Meta", allow_override=True)
+    else:
+        library.m.impl(operator.name, "Meta", meta, False)  # what library.impl calls when it has found no other
     return "complete, with the constraints"
 
 
@@ -161,10 +165,8 @@ def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
     cann = "the host stand-in for CANN" if simulator.active() else "CANN"
     qualified = f"{NAMESPACE}::{operator.name}"
     theirs = not ours and torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "PrivateUse1")
-    if theirs and not (direct and operator.npu_call):
+    if theirs and not direct:
         return f"torch_npu's kernel on {cann}"
-    if not operator.npu_call:
-        return "not available (this torch_npu has no kernel for it)"
     _library().impl(operator.name, operator.npu, "PrivateUse1")
     return f"direct {operator.npu_call} call on {cann}"
 

@@ -1,0 +1,52 @@
+"""What the installed torch and torch_npu may lack. A test asks with `@pytest.mark.needs("hash routing")`; where that is
+missing it is skipped, and the reason names it. REQUIRE_EVERYTHING=1 makes what is missing a failure.
+"""
+
+import functools
+import importlib.util
+import os
+
+import pytest
+import torch
+
+import ascend_moe_gating
+
+
+def _hash_routing():
+    from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE
+
+    ascend_moe_gating.status()  # which registers
+    return not SIGNATURE.absent
+
+
+def _torchair(name):
+    from torchair import inference
+
+    return hasattr(inference, name)
+
+
+PROBES = {
+    "hash routing": _hash_routing,
+    "npugraph_ex": lambda: importlib.util.find_spec("npugraph_ex") is not None,
+    "dim gears": lambda: _torchair("set_dim_gears"),
+    "cache_compile": lambda: _torchair("cache_compile"),
+    "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
+}
+
+
+@functools.cache
+def has(capability):
+    """Whether the capability of this name is there; a name that the table lacks is a KeyError."""
+    return bool(PROBES[capability]())
+
+
+def require(item):
+    """Skip a test, or fail it, that needs what is missing."""
+    for marker in item.iter_markers("needs"):
+        for capability in marker.args:
+            if has(capability):
+                continue
+            reason = f"the installed torch_npu lacks {capability}"
+            if os.environ.get("REQUIRE_EVERYTHING") == "1":
+                pytest.fail(reason, pytrace=False)
+            pytest.skip(reason)
