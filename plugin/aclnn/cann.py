@@ -11,16 +11,23 @@ from typing import Any
 
 import torch
 
-from ascend_moe_gating.plugin.constraints.signature import Parameter
+from ascend_moe_gating.plugin.constraints.signature import Parameter, Signature
 
 _FORMAT_ND = 2
 _ACL_DTYPES = {torch.float32: 0, torch.float16: 1, torch.int32: 3, torch.uint8: 4, torch.int64: 9, torch.bfloat16: 27}
 _C_TYPES: dict[str, Any] = {"Tensor": c_void_p, "int": c_int64, "bool": c_bool, "float": c_double}
 
 
-def call(name: str, arguments: Sequence[tuple[Parameter, Any]], results: Sequence[torch.Tensor]) -> None:
-    """Launch the call of this name with its arguments in order, asynchronously on the current stream of the results'
-    device.
+def call(
+    name: str, signature: Signature, given: Any, results: Sequence[torch.Tensor], without: Sequence[str] = ()
+) -> None:
+    """Launch CANN's call of this name, asynchronously on the current stream of the results' device.
+
+    Args:
+        name: aclnnMoeGatingTopK, ...; its parameters are those of the signature: the tensors, the numbers, the results.
+        signature, given: The operator's signature, and a checked call of it.
+        results: Contiguous, written by the call.
+        without: Parameters that CANN's call does not have.
 
     Raises:
         NotImplementedError: the installed CANN has no such call.
@@ -29,8 +36,10 @@ def call(name: str, arguments: Sequence[tuple[Parameter, Any]], results: Sequenc
     import torch_npu
 
     cann, device = _cann(), results[0].device
+    parameters = [p for p in signature.parameters if p.name not in without]
+    parameters.sort(key=lambda parameter: parameter.schema_type != "Tensor")
     try:
-        first_phase, second_phase = cann.phases(name, [parameter for parameter, _ in arguments], len(results))
+        first_phase, second_phase = cann.phases(name, parameters, len(results))
     except AttributeError as error:
         raise NotImplementedError(f"the installed CANN has no {name} ({error})") from None
     with torch_npu.npu.device(device), ExitStack() as stack:
@@ -43,7 +52,7 @@ def call(name: str, arguments: Sequence[tuple[Parameter, Any]], results: Sequenc
             return handle
 
         workspace_size, executor = c_uint64(), c_void_p()
-        values = (*(value for _, value in arguments), *results)
+        values = (*(getattr(given, parameter.name) for parameter in parameters), *results)
         status = first_phase(*map(view, values), byref(workspace_size), byref(executor))
         cann.demand(status, f"{name}GetWorkspaceSize")
         # Freed to torch's allocator on return, which hands it out again in stream order only.

@@ -14,10 +14,6 @@ from ascend_moe_gating.meta.npu_moe_gating_top_k import empty_results
 from ascend_moe_gating.plugin.aclnn import cann
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check
 
-_ROUTING = ("input_ids", "tid2eid")
-# CANN's order: the tensors, then the numbers.
-_PARAMETERS = sorted(SIGNATURE.parameters, key=lambda parameter: parameter.schema_type != "Tensor")
-
 
 @SIGNATURE.implementation
 def npu_moe_gating_top_k(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -30,10 +26,8 @@ def npu_moe_gating_top_k(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.T
     """
     check(call)
     results = empty_results(call)
-    arguments = [(parameter, getattr(call, parameter.name)) for parameter in _PARAMETERS]
     if call.input_ids is None:  # the first call is older than hash routing, and every CANN has it
-        arguments = [argument for argument in arguments if argument[0].name not in _ROUTING]
-        cann.call("aclnnMoeGatingTopK", arguments, results)
+        cann.call("aclnnMoeGatingTopK", SIGNATURE, call, results, without=("input_ids", "tid2eid"))
     else:
-        cann.call("aclnnMoeGatingTopKV2", arguments, results)
+        cann.call("aclnnMoeGatingTopKV2", SIGNATURE, call, results)
     return results

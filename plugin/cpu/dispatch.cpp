@@ -83,17 +83,23 @@ void route(const Tensor &input_ids, const Tensor &tid2eid, moe_gating_top_k_args
     throw std::invalid_argument(std::string(text) + " (C19)");
 }
 
+void demand_kernel(int code) {
+  if (code != MOE_GATING_OK) throw std::runtime_error(moe_gating_top_k_error(code));
+}
+
 void run(const moe_gating_top_k_args &args) {
   const int64_t grain = MOE_GATING_LOGITS_PER_THREAD / args.experts;
   const auto rows = [](int64_t first, int64_t last, void *context) {
     moe_gating_top_k_rows(static_cast<const moe_gating_top_k_args *>(context), first, last);
   };
-  const int code = moe_gating_top_k_rows(&args, 0, 0);
-  if (code != MOE_GATING_OK) throw std::runtime_error(moe_gating_top_k_error(code));
-  if (args.tokens <= grain)
+  demand_kernel(moe_gating_top_k_rows(&args, 0, 0));
+  if (args.tokens <= grain) {
     rows(0, args.tokens, const_cast<moe_gating_top_k_args *>(&args));
-  else
+  } else if (torch.parallel_for == nullptr) {  // the kernel's own threads, as many as torch would use
+    demand_kernel(moe_gating_top_k(&args, torch.max_threads == nullptr ? 1 : torch.max_threads()));
+  } else {
     demand(torch.parallel_for(0, args.tokens, grain, rows, const_cast<moe_gating_top_k_args *>(&args)), "parallel_for");
+  }
 }
 
 void npu_moe_gating_top_k(Word *stack, Word inputs, Word) {

@@ -24,7 +24,10 @@ Torch torch;
 
 bool load() {
   void *library = dlopen("libtorch_cpu.so", RTLD_NOLOAD | RTLD_LAZY);
-  return library != nullptr && find(library, "aoti_torch_library_init_impl", torch.library_init_impl) &&
+  if (library == nullptr) return false;
+  find(library, "torch_parallel_for", torch.parallel_for);
+  find(library, "omp_get_max_threads", torch.max_threads);  // what torch.set_num_threads sets
+  return find(library, "aoti_torch_library_init_impl", torch.library_init_impl) &&
          find(library, "aoti_torch_library_impl", torch.library_impl) &&
          find(library, "aoti_torch_get_data_ptr", torch.get_data_ptr) &&
          find(library, "aoti_torch_get_dim", torch.get_dim) && find(library, "aoti_torch_get_sizes", torch.get_sizes) &&
@@ -32,7 +35,6 @@ bool load() {
          find(library, "aoti_torch_get_dtype", torch.get_dtype) &&
          find(library, "aoti_torch_empty_strided", torch.empty_strided) &&
          find(library, "aoti_torch_delete_tensor_object", torch.delete_tensor) &&
-         find(library, "torch_parallel_for", torch.parallel_for) &&
          constant(library, "aoti_torch_device_type_cpu", torch.cpu) &&
          constant(library, "aoti_torch_dtype_float32", torch.float32) &&
          constant(library, "aoti_torch_dtype_float16", torch.float16) &&

@@ -25,7 +25,8 @@ struct Torch {
   int (*get_dtype)(Handle, int32_t *);
   int (*empty_strided)(int64_t, const int64_t *, const int64_t *, int32_t, int32_t, int32_t, Handle *);
   int (*delete_tensor)(Handle);
-  int (*parallel_for)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);
+  int (*parallel_for)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);  // null before torch 2.10
+  int (*max_threads)();                                                                        // or null
   int32_t cpu, float32, float16, bfloat16, int32, int64;
 };
 

@@ -1,9 +1,9 @@
 """The operators of this package: one record each. Registration reads nothing else.
 
 An operator is a file of its name, with a function of its name, in plugin/ (the public one), plugin/cpu/ (the kernel),
-meta/ (shape inference), converters/ (the GE converter) and, if it has one, plugin/aclnn/ (the direct call); in
-plugin/constraints/ the file of its name holds its signature and constraints. They are imported when they are asked for:
-whoever imports the public one before torch is waiting for torch, and so for the registration.
+meta/ (shape inference), converters/ (the GE converter) and plugin/aclnn/ (the direct call); in plugin/constraints/ the
+file of its name holds its signature and constraints. They are imported when they are asked for: whoever imports the
+public one before torch is waiting for torch, and so for the registration.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Operator:
 
     name: str
     node: str  # the type of its GE node
+    npu_call: str  # what this package's own NPU kernel calls
     compiled_cpu: Callable[[], bool] | None = None  # gives torch's dispatcher the CPU kernel without Python, or says no
-    npu_call: str = ""  # what this package's own NPU kernel calls, if there is one
 
     @property
     def public(self) -> Any:
@@ -62,8 +62,12 @@ OPERATORS = (
     Operator(
         "npu_moe_gating_top_k",
         node="MoeGatingTopK",
-        compiled_cpu=dispatch.register,
         npu_call="aclnnMoeGatingTopK",
+        compiled_cpu=dispatch.register,
     ),
-    Operator("npu_moe_gating_top_k_softmax_v2", node="MoeGatingTopKSoftmaxV2"),
+    Operator(
+        "npu_moe_gating_top_k_softmax_v2",
+        node="MoeGatingTopKSoftmaxV2",
+        npu_call="aclnnMoeGatingTopKSoftmaxV2",
+    ),
 )
