@@ -107,7 +107,8 @@ def test_routers_on_the_device(name, dynamic):
 
 
 def test_a_gate_that_does_not_normalize_is_left_alone():
-    (report, _) = explain(lambda ids: small("dots1", norm_topk_prob=False)(ids, use_cache=False).logits, IDS).gates
+    model = small("dots1", norm_topk_prob=False)
+    (report, _) = explain(lambda ids: model(ids, use_cache=False).logits, IDS).gates
     assert not report.fused
     assert "not divided by their sum" in report.reason
 
