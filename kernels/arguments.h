@@ -39,7 +39,7 @@ inline const char *describe(int code) {
     case MOE_GATING_BAD_RENORM: return "renorm is not 0";
     case MOE_GATING_BAD_NORM_TYPE: return "norm_type is not 0 or 1";
     case MOE_GATING_NULL_POINTER: return "x, y, expert_idx or tid2eid is null";
-    case MOE_GATING_BAD_VECTOR: return "ASCEND_MOE_GATING_VECTOR names a version that this processor does not have";
+    case MOE_GATING_BAD_VECTOR: return refusal();
     case MOE_GATING_BAD_INPUT_IDS: return "a value of input_ids names no row of tid2eid";
     case MOE_GATING_BAD_TID2EID: return "a row of tid2eid names no expert";
     default: return "unknown code";

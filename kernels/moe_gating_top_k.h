@@ -71,7 +71,8 @@ MOE_GATING_EXPORT int moe_gating_top_k_stray(const moe_gating_top_k_args *args, 
                                              size_t room);
 
 /* The vector version that runs in this process: avx512, avx2, neon or portable. The environment variable
-   ASCEND_MOE_GATING_VECTOR names another than the best; "none" when this processor has no such. */
+   ASCEND_MOE_GATING_VECTOR names another than the best; "none" when this processor has no such, and then the text for
+   MOE_GATING_BAD_VECTOR says which it has. */
 MOE_GATING_EXPORT const char *moe_gating_top_k_vector(void);
 
 /* A short English text for a code; never NULL. */

@@ -1,17 +1,41 @@
 #include "versions.h"
 
+#include <strings.h>
+
+#include <algorithm>
 #include <cstdlib>
-#include <cstring>
+#include <string>
+#include <vector>
 
 namespace moe_gating {
 namespace {
+
+constexpr char kVariable[] = "ASCEND_MOE_GATING_VECTOR";
 
 struct Candidate {
   Version version;
   bool runs_here;
 };
 
-const Version *choose() {
+struct Choice {
+  const Version *version;
+  std::string rule;
+};
+
+// "avx512, avx2 or portable"
+std::string listed(const std::vector<std::string> &names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) text += (i == 0 ? "" : i + 1 < names.size() ? ", " : " or ") + names[i];
+  return text;
+}
+
+// Python takes the text for UTF-8.
+std::string printable(std::string value) {
+  std::replace_if(value.begin(), value.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return value;
+}
+
+Choice choose() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
@@ -26,18 +50,32 @@ const Version *choose() {
 #else
   static const Candidate candidates[] = {{{"portable", run_rows_portable}, true}};
 #endif
-  const char *wanted = std::getenv("ASCEND_MOE_GATING_VECTOR");
-  const bool any = wanted == nullptr || *wanted == '\0';
-  for (const auto &candidate : candidates)
-    if (candidate.runs_here && (any || std::strcmp(wanted, candidate.version.name) == 0)) return &candidate.version;
-  return nullptr;
+  const char *set = std::getenv(kVariable);
+  const std::string wanted = set == nullptr ? "" : set;
+  const Version *chosen = nullptr;
+  std::vector<std::string> here;
+  for (const auto &candidate : candidates) {
+    if (!candidate.runs_here) continue;
+    here.push_back(candidate.version.name);
+    const bool fits = wanted.empty() || strcasecmp(wanted.c_str(), candidate.version.name) == 0;
+    if (chosen == nullptr && fits) chosen = &candidate.version;
+  }
+  return {chosen,
+          std::string(kVariable) + " must be " + listed(here) + " on this processor, got '" + printable(wanted) + "'"};
+}
+
+const Choice &choice() {
+  static const Choice chosen = choose();
+  return chosen;
 }
 
 }  // namespace
 
 const Version *version() {
-  static const Version *const chosen = choose();
+  static const Version *const chosen = choice().version;
   return chosen;
 }
+
+const char *refusal() { return choice().rule.c_str(); }
 
 }  // namespace moe_gating

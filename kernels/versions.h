@@ -17,8 +17,11 @@ struct Version {
   RunRows run_rows;
 };
 
-// The best one that this processor has, or the one that ASCEND_MOE_GATING_VECTOR names; null when it has no such. Chosen
-// once.
+// The best one that this processor has, or the one that ASCEND_MOE_GATING_VECTOR names, in any case; null when it has no
+// such. Chosen once.
 const Version *version();
+
+// Why version() is null: the variable, the versions that this processor has, and the value.
+const char *refusal();
 
 }  // namespace moe_gating

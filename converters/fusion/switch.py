@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-VARIABLE = "ASCEND_MOE_GATING_FUSE"
+from ascend_moe_gating.plugin.environment.switches import FUSE
+
 _chosen: ContextVar[bool | None] = ContextVar("fusion", default=None)
 
 
@@ -22,6 +22,10 @@ def fusion(enabled: bool) -> Iterator[None]:
 
 
 def enabled() -> bool:
-    """Whether gates are fused: unless fusion(False) or ASCEND_MOE_GATING_FUSE=0 says otherwise, they are."""
+    """Whether gates are fused: unless fusion(False) or ASCEND_MOE_GATING_FUSE=0 says otherwise, they are.
+
+    Raises:
+        ValueError: it is up to ASCEND_MOE_GATING_FUSE, whose value is neither on nor off.
+    """
     chosen = _chosen.get()
-    return os.environ.get(VARIABLE, "1") not in ("", "0") if chosen is None else chosen
+    return FUSE.on() if chosen is None else chosen

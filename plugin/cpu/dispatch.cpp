@@ -84,6 +84,7 @@ void route(const Tensor &input_ids, const Tensor &tid2eid, moe_gating_top_k_args
 }
 
 void demand_kernel(int code) {
+  if (code == MOE_GATING_BAD_VECTOR) throw std::invalid_argument(moe_gating_top_k_error(code));
   if (code != MOE_GATING_OK) throw std::runtime_error(moe_gating_top_k_error(code));
 }
 

@@ -7,6 +7,7 @@ import importlib.resources
 __all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run", "stray", "vector"]
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
+_BAD_VECTOR = 12
 
 
 class Arguments(ctypes.Structure):
@@ -60,8 +61,15 @@ def library() -> ctypes.CDLL:
 
 
 def vector() -> str:
-    """The vector version that runs on this processor: avx512, avx2, neon or portable."""
-    return library().moe_gating_top_k_vector().decode()
+    """The vector version that runs on this processor: avx512, avx2, neon or portable.
+
+    Raises:
+        ValueError: ASCEND_MOE_GATING_VECTOR names another than this processor has.
+    """
+    name: str = library().moe_gating_top_k_vector().decode()
+    if name == "none":
+        raise ValueError(_error(_BAD_VECTOR))
+    return name
 
 
 def stray(args: Arguments) -> str:
@@ -72,8 +80,18 @@ def stray(args: Arguments) -> str:
 
 
 def run(args: Arguments, threads: int) -> None:
-    """Runs the kernel. The memory that args points to must stay alive until this returns."""
+    """Runs the kernel. The memory that args points to must stay alive until this returns.
+
+    Raises:
+        ValueError: ASCEND_MOE_GATING_VECTOR names another version than this processor has.
+        RuntimeError: the kernel cannot run these arguments.
+    """
     code = library().moe_gating_top_k(ctypes.byref(args), threads)
+    if code == _BAD_VECTOR:
+        raise ValueError(_error(code))
     if code != 0:
-        reason = library().moe_gating_top_k_error(code).decode()
-        raise RuntimeError(f"moe_gating_top_k cannot run these arguments: code {code} ({reason})")
+        raise RuntimeError(f"moe_gating_top_k cannot run these arguments: code {code} ({_error(code)})")
+
+
+def _error(code: int) -> str:
+    return library().moe_gating_top_k_error(code).decode()

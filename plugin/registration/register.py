@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 
 from ascend_moe_gating import simulator
-from ascend_moe_gating.converters.fusion import switch
 from ascend_moe_gating.plugin.constraints.rules import keep_out_of_graphs_of_their_own
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import names_the_users_line
 from ascend_moe_gating.plugin.cpu import kernel
+from ascend_moe_gating.plugin.environment import switches
 from ascend_moe_gating.plugin.registration.after_import import after_import, importing
 from ascend_moe_gating.plugin.registration.operators import OPERATORS, Operator
 
-DIRECT_ACLNN_VARIABLE = "ASCEND_MOE_GATING_ACLNN"
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
 _COMPILERS = ("torchair.npu_fx_compiler", "npugraph_ex.npu_fx_compiler")  # the second is the backend of that name
 
@@ -60,8 +60,10 @@ def status(operator: str = OPERATORS[0].name) -> Status:
     """What is available of an operator, and why something is not.
 
     Raises:
-        ValueError: this package has no operator of that name.
+        ValueError: this package has no operator of that name, or a variable of the environment has a wrong value.
     """
+    for understood in (switches.FUSE.on, switches.DIRECT_ACLNN.on, kernel.vector):
+        understood()
     register()
     if not _statuses:
         raise RuntimeError("ascend_moe_gating.status() was called while torch or torch_npu is being imported")
@@ -96,7 +98,8 @@ def _register(operator: Operator, missing: str) -> Status:
         _serve_torch_npu_name(operator)
     fusion = "hand-written gates do not become that node"
     if operator is OPERATORS[0]:
-        fusion = missing or f"hand-written gates become that node when torchair compiles, unless {switch.VARIABLE}=0"
+        unless = f"unless {switches.FUSE.variable}=0"
+        fusion = missing or f"hand-written gates become that node when torchair compiles, {unless}"
     return Status(operator.name, definition, cpu, npu, shapes, graph, fusion)
 
 
@@ -138,14 +141,17 @@ def _define(operator: Operator) -> tuple[str, bool]:
 
 
 def _register_cpu(operator: Operator) -> str:
-    compiled = f"compiled kernel ({kernel.vector()})"
     if operator.compiled_cpu is None:
         _library().impl(operator.name, operator.cpu, "CPU")
         return "composed of torch's operations"
-    if operator.compiled_cpu():
-        return compiled
-    _library().impl(operator.name, operator.cpu, "CPU")
-    return f"{compiled}, called through Python: this torch has no C interface for operators"
+    way = ""
+    if not operator.compiled_cpu():
+        _library().impl(operator.name, operator.cpu, "CPU")
+        way = ", called through Python: this torch has no C interface for operators"
+    try:
+        return f"compiled kernel ({kernel.vector()}){way}"
+    except ValueError as error:  # of the first call; it is no reason why torch could not be imported
+        return f"not available ({error})"
 
 
 def _register_meta(operator: Operator) -> str:
@@ -159,9 +165,13 @@ def _register_meta(operator: Operator) -> str:
 
 
 def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
-    direct = os.environ.get(DIRECT_ACLNN_VARIABLE, "0") not in ("", "0")
     if missing:
         return missing
+    try:
+        direct = operator.npu_call != "" and switches.DIRECT_ACLNN.on()
+    except ValueError as error:  # as on the CPU, the error of the first call
+        _library().impl(operator.name, _refusing(error), "PrivateUse1")
+        return f"not available ({error})"
     cann = "the host stand-in for CANN" if simulator.active() else "CANN"
     qualified = f"{NAMESPACE}::{operator.name}"
     theirs = not ours and torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "PrivateUse1")
@@ -169,6 +179,13 @@ def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
         return f"torch_npu's kernel on {cann}"
     _library().impl(operator.name, operator.npu, "PrivateUse1")
     return f"direct {operator.npu_call} call on {cann}"
+
+
+def _refusing(error: ValueError) -> Callable[..., NoReturn]:
+    def kernel_that_refuses(*args: object, **kwargs: object) -> NoReturn:
+        raise ValueError(*error.args)
+
+    return kernel_that_refuses
 
 
 def _register_converter(operator: Operator) -> None:
