@@ -21,9 +21,9 @@ def on_stand_in(code, **environment):
     return start(["-c", head + code], **environment)
 
 
-def run(code, **environment):
+def run(code, *arguments, **environment):
     """Run a program and return what it prints."""
-    result = start(["-c", textwrap.dedent(code)], **environment)
+    result = start(["-c", textwrap.dedent(code), *arguments], **environment)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -77,6 +77,8 @@ def register() -> None:
     if _statuses or importing("torch") or importing("torch_npu"):
         return
     missing = _import_torch_npu()
+    if _statuses:  # the end of that import has brought somebody here
+        return
     for operator in OPERATORS:
         _statuses[operator.name] = _register(operator, missing)
     if not missing:
