@@ -124,12 +124,22 @@ class Graph {
 class OperatorImpl;
 class Operator {
  public:
+  Operator(const char *name, const char *type);
+  Operator(const AscendString &name, const AscendString &type);
   virtual ~Operator() = default;
   graphStatus UpdateInputDesc(const char *name, const TensorDesc &desc);
   graphStatus GetAllIrAttrNamesAndTypes(Options &attributes) const;
 
+ protected:  // for the operators that a caller describes itself
+  void InputRegister(const char *name);
+  void OutputRegister(const char *name);
+  void DynamicInputRegister(const char *name, uint32_t count, bool at_the_end);
+  void DynamicInputRegisterByIndex(const char *name, uint32_t count, size_t index);
+  void AttrRegister(const char *name, bool value);
+  void AttrRegister(const char *name, int64_t value);
+  void RequiredAttrRegister(const char *name);
+
  private:
-  friend class OperatorFactory;
   std::shared_ptr<OperatorImpl> operator_impl_;
 };
 
@@ -137,6 +147,11 @@ class OperatorFactory {
  public:
   static Operator CreateOperator(const char *name, const char *type);
   static bool IsExistOp(const char *type);
+};
+
+class OperatorCreatorRegister {
+ public:
+  OperatorCreatorRegister(const char *type, const std::function<Operator(const AscendString &)> &create);
 };
 
 class CompiledGraphSummary {

@@ -1,4 +1,4 @@
-// Graphs, operators and sessions of the graph engine: a graph is loaded, added to a session, compiled, run on a stream.
+// Graphs and sessions of the graph engine: a graph is loaded, added to a session, compiled, run on a stream.
 #include <algorithm>
 #include <atomic>
 #include <fstream>
@@ -21,11 +21,6 @@ class GraphImpl {
 class NodeImpl {
  public:
   std::string type;
-};
-
-class OperatorImpl {
- public:
-  const NodeType *type;
 };
 
 class CompiledGraphSummary::SummaryData {
@@ -163,30 +158,6 @@ std::vector<GNode> Graph::GetAllNodes() const {
 graphStatus GNode::GetType(AscendString &type) const {
   type = AscendString(impl_->type.c_str());
   return 0;
-}
-
-bool OperatorFactory::IsExistOp(const char *type) { return FindNodeType(type) != nullptr; }
-
-Operator OperatorFactory::CreateOperator(const char *, const char *type) {
-  Operator created;
-  created.operator_impl_ = std::make_shared<OperatorImpl>(OperatorImpl{FindNodeType(type)});
-  return created;
-}
-
-graphStatus Operator::UpdateInputDesc(const char *name, const TensorDesc &) {
-  return Returned("ge::Operator::UpdateInputDesc", [&] {
-    const auto *type = operator_impl_->type;
-    if (type == nullptr || !HasName(Parameters(type->inputs), name))
-      Invalid(std::string("no such input: ") + name, kInvalidParam);
-  });
-}
-
-graphStatus Operator::GetAllIrAttrNamesAndTypes(Options &attributes) const {
-  return Returned("ge::Operator::GetAllIrAttrNamesAndTypes", [&] {
-    const auto *type = operator_impl_->type;
-    if (type == nullptr) Invalid("no such operator", kInvalidParam);
-    for (const auto &parameter : Parameters(type->attributes)) attributes[parameter.name.c_str()] = "";
-  });
 }
 
 Session::Session(const Options &) {

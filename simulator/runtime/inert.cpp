@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 // Settings
 ACCEPT(aclSetCompileopt)
@@ -14,10 +15,18 @@ ACCEPT(aclrtSetStreamFailureMode)
 ACCEPT(aclrtSetStreamOverflowSwitch)
 ACCEPT(aclrtSetSysParamOpt)
 ACCEPT(HcclSetConfig)
-EXPORT size_t aclGetCompileoptSize(int) { return 1; }
-EXPORT int aclGetCompileopt(int, char *value, size_t length) {
-  if (length > 0) value[0] = '\0';
-  return 0;
+// Nothing is compiled just in time: asked to, torch_npu before 2.7 would take the legacy path instead of aclnn calls.
+static const char *CompileOption(int option) {
+  constexpr int kJustInTime = 10;  // ACL_OP_JIT_COMPILE
+  return option == kJustInTime ? "disable" : "";
+}
+EXPORT size_t aclGetCompileoptSize(int option) { return std::strlen(CompileOption(option)) + 1; }
+EXPORT int aclGetCompileopt(int option, char *value, size_t length) {
+  return host_cann::EntryPoint(__func__, [&] {
+    if (value == nullptr || length < aclGetCompileoptSize(option))
+      throw host_cann::Refusal{host_cann::kInvalidParam, "the value needs more room"};
+    std::strcpy(value, CompileOption(option));
+  });
 }
 EXPORT int aclrtGetSysParamOpt(int, int64_t *value) {
   *value = 1;  // deterministic
@@ -52,6 +61,18 @@ REFUSE(rtDevBinaryRegister)
 REFUSE(rtFunctionRegister)
 REFUSE(rtGetC2cCtrlAddr)
 REFUSE(rtKernelLaunch)
+
+// Collectives
+REFUSE(HcclAllGather)
+REFUSE(HcclAllReduce)
+REFUSE(HcclBroadcast)
+REFUSE(HcclCommDestroy)
+REFUSE(HcclCommInitAll)
+REFUSE(HcclCommInitRootInfo)
+REFUSE(HcclGetRootInfo)
+REFUSE(HcclRecv)
+REFUSE(HcclReduceScatter)
+REFUSE(HcclSend)
 
 // Virtual and shared memory
 REFUSE(aclrtDeviceGetBareTgid)
