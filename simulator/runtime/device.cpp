@@ -54,21 +54,29 @@ int CurrentDevice() {
   return current_device;
 }
 
-void SetCurrentDevice(int device) { current_device = Checked(device); }
+void SetCurrentDevice(int device) {
+  current_device = Checked(device);
+  UseDevice();
+}
 
 EXPORT int aclInit(const char *) { return EntryPoint(__func__, ExplainAccessFaults); }
 
 // torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten.
 EXPORT int aclFinalize() {
-  if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr) return 0;
-  for (const auto &[device, address, bytes] : Allocations()) {
-    std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address,
-                 device);
-  }
-  return 0;
+  return EntryPoint(__func__, [] {
+    if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr) return;
+    for (const auto &[device, address, bytes] : Allocations()) {
+      std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address,
+                   device);
+    }
+  });
 }
 
-ENTRY_POINT(aclrtGetDeviceCount, (uint32_t *count), Place(count) = static_cast<uint32_t>(DeviceCount()))
+// A forked process may ask too.
+EXPORT int aclrtGetDeviceCount(uint32_t *count) {
+  *count = static_cast<uint32_t>(DeviceCount());
+  return 0;
+}
 ENTRY_POINT(aclrtSetDevice, (int32_t device), SetCurrentDevice(device))
 ENTRY_POINT(aclrtGetDevice, (int32_t *device), Place(device) = CurrentDevice())
 ENTRY_POINT(aclrtResetDevice, (int32_t device), SynchronizeAll(Checked(device)))

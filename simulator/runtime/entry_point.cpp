@@ -1,5 +1,8 @@
 #include "entry_point.h"
 
+#include <pthread.h>
+
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <utility>
@@ -10,6 +13,8 @@ namespace {
 // One text for the process: torch_npu launches on a thread of its own and asks on another.
 std::mutex mutex;
 auto &text = *new std::string;
+
+std::atomic<bool> forked{false};
 
 }  // namespace
 
@@ -38,6 +43,23 @@ int KeepError(int code, const std::string &message) {
 std::string RecentError() {
   const std::lock_guard<std::mutex> lock(mutex);
   return std::exchange(text, "");
+}
+
+void UseDevice() {
+  // No thread of the parent holds the mutex while it forks, or the child could not even say why it is refused.
+  static const int once = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); },
+                                         [] {
+                                           mutex.unlock();
+                                           forked = true;
+                                         });
+  (void)once;
+}
+
+int RefusedAfterFork(const char *entry_point) {
+  if (!forked.load(std::memory_order_relaxed)) return 0;
+  return KeepError(kNoContext, std::string(entry_point) +
+                                   ": the device cannot be used in a forked process whose parent used it; start the "
+                                   "process by the method spawn");
 }
 
 }  // namespace host_cann

@@ -44,6 +44,10 @@ Value &Place(Value *result) {
 int KeepError(int code, const std::string &text);
 std::string RecentError();  // the last text, which then is forgotten
 
+// A fork takes none of the device's threads along: from the first use of a device on, what a child asks for is refused.
+void UseDevice();
+int RefusedAfterFork(const char *entry_point);  // the status, or 0
+
 // Faults on demand. The status that this occurrence of a call returns instead of doing its work, or 0; and the Refusal
 // of what a call has launched, on the stream's worker, or a hang until the faults are lifted. Each costs one relaxed
 // load while no fault is asked for.
@@ -56,6 +60,7 @@ bool AlsoAsks(AsksForFaults asks);
 
 template <class Body>
 int EntryPoint(const char *name, const Body &body) {
+  if (const int status = RefusedAfterFork(name)) return status;
   if (const int status = InjectedStatus(name)) return status;
   try {
     body();
