@@ -194,12 +194,7 @@ def _register_converter(operator: Operator) -> None:
     """Make ours the operator's converter; torchair's own are imported, and replace what was there before them."""
     from torchair import register_fx_node_ge_converter
 
-    named = names_the_users_line(operator.converter)
-
-    def converter(*args, meta_outputs=None, **kwargs):  # torchair up to 2.5 describes the results only of such a one
-        return named(*args, **kwargs)
-
-    register_fx_node_ge_converter(_overload(operator))(converter)
+    register_fx_node_ge_converter(_overload(operator))(names_the_users_line(operator.converter))
 
 
 def _serve_torch_npu_name(operator: Operator) -> None:
