@@ -74,7 +74,7 @@ class Signature:
         return called
 
     def converter(self, function: Callable[[Any], Any]) -> Callable[..., Any]:
-        """The same for a GE converter, which torchair may tell what the results are like."""
+        """The same for a GE converter: torchair up to 2.5 describes the results only of one that takes meta_outputs."""
         implementation = self.implementation(function)
 
         @functools.wraps(implementation)
