@@ -13,15 +13,24 @@ from torch.fx import GraphModule
 
 from ascend_moe_gating.converters.fusion.replace import float_inputs, fuse_gates
 from ascend_moe_gating.converters.fusion.switch import enabled, fusion
+from ascend_moe_gating.plugin.environment.packages import missing_torchair
 
 logger = logging.getLogger(__name__)
 
 
 def get_npu_backend(*, fuse: bool = True, **options: Any) -> Callable:
-    """torchair.get_npu_backend(**options), which fuses gates or, with fuse=False, leaves them as they are."""
-    import torchair
+    """torchair.get_npu_backend(**options), which fuses gates or, with fuse=False, leaves them as they are.
 
-    backend = torchair.get_npu_backend(**options)
+    Raises:
+        ImportError: torch_npu or its torchair is not installed, or does not load; the message says which, and why.
+    """
+    if missing := missing_torchair():
+        raise ImportError(f"get_npu_backend() is {missing}")
+    try:
+        from torchair import get_npu_backend as backend_of_torchair
+    except Exception as error:  # torch_npu loads torchair now, and hands on whatever happens
+        raise ImportError(f"get_npu_backend() is not available (torchair does not load: {error})") from error
+    backend = backend_of_torchair(**options)
 
     @functools.wraps(backend.func)
     def compile_graph(*args: Any, **kwargs: Any) -> Callable:

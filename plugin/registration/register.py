@@ -20,7 +20,7 @@ from ascend_moe_gating.plugin.constraints.rules import keep_out_of_graphs_of_the
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import names_the_users_line
 from ascend_moe_gating.plugin.cpu import kernel
-from ascend_moe_gating.plugin.environment import switches
+from ascend_moe_gating.plugin.environment import packages, switches
 from ascend_moe_gating.plugin.registration.after_import import after_import, importing
 from ascend_moe_gating.plugin.registration.operators import OPERATORS, Operator
 
@@ -76,7 +76,7 @@ def register() -> None:
     """Register once, as soon as torch and torch_npu are completely imported; later calls do nothing."""
     if _statuses or importing("torch") or importing("torch_npu"):
         return
-    missing = _import_torch_npu()
+    missing = packages.missing_torch_npu()
     if _statuses:  # the end of that import has brought somebody here
         return
     for operator in OPERATORS:
@@ -94,14 +94,15 @@ def _register(operator: Operator, missing: str) -> Status:
     table = operator.constraints
     checks = functools.partial(keep_out_of_graphs_of_their_own, table.CHECKS, table.CONSTRAINTS)
     after_import("torch._dynamo", checks)
-    graph = missing or f"converter to {operator.node}, registered when torchair loads its own"
+    no_graphs = missing or packages.missing_torchair()
+    graph = no_graphs or f"converter to {operator.node}, registered when torchair loads its own"
     if not missing:
         after_import(_TORCHAIR_CONVERTERS, functools.partial(_register_converter, operator))
         _serve_torch_npu_name(operator)
     fusion = "hand-written gates do not become that node"
     if operator is OPERATORS[0]:
         unless = f"unless {switches.FUSE.variable}=0"
-        fusion = missing or f"hand-written gates become that node when torchair compiles, {unless}"
+        fusion = no_graphs or f"hand-written gates become that node when torchair compiles, {unless}"
     return Status(operator.name, definition, cpu, npu, shapes, graph, fusion)
 
 
@@ -109,16 +110,6 @@ def _register_fusion(compiler: str) -> None:
     from ascend_moe_gating.converters.fusion import hook  # takes a while, and who compiles nothing needs none of it
 
     hook.register(sys.modules[compiler])
-
-
-def _import_torch_npu() -> str:
-    """Import torch_npu where it is installed; the reason if it is not there."""
-    try:
-        import torch_npu  # noqa: F401
-    except ImportError as error:
-        reason = "torch_npu is not installed" if error.name == "torch_npu" else f"torch_npu does not load: {error}"
-        return f"not available ({reason})"
-    return ""
 
 
 def _library(kind: str = "IMPL") -> torch.library.Library:
