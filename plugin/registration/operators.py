@@ -27,8 +27,8 @@ class Operator:
     compiled_cpu: Callable[[], bool] | None = None  # gives torch's dispatcher the CPU kernel without Python, or says no
 
     @property
-    def public(self) -> Any:
-        return import_module(f"ascend_moe_gating.plugin.{self.name}")
+    def public(self) -> Callable[..., Any]:
+        return self._function("plugin")
 
     @property
     def constraints(self) -> Any:

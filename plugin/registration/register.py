@@ -192,11 +192,14 @@ def _serve_torch_npu_name(operator: Operator) -> None:
     """Let torch_npu's name of the operator check the constraints too: the device answers a bare 561002 to them."""
     import torch_npu
 
-    public, name = operator.public, operator.name  # the module may be waiting for this import of torch to end
+    public, packet = operator.public, getattr(getattr(torch.ops, NAMESPACE), operator.name)
 
+    @functools.wraps(public)
     def served(*args, **kwargs):
-        return getattr(public, name)(*args, **kwargs)
+        return public(*args, **kwargs)
 
-    served.__name__, served.__doc__ = name, f"ascend_moe_gating.{name}"
-    served.default = _overload(operator)  # type: ignore[attr-defined]
+    served.__module__ = torch_npu.__name__  # where pickle looks for it
+    for attribute in {*dir(packet), *packet.overloads()} - {*dir(served)}:  # default, op, overloads and so on
+        if not attribute.startswith("__"):
+            setattr(served, attribute, getattr(packet, attribute))
     setattr(torch_npu, operator.name, served)
