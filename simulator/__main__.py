@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from ascend_moe_gating import simulator
-from ascend_moe_gating.simulator.loading import for_children
 
 
 def main() -> None:
@@ -15,7 +14,6 @@ def main() -> None:
     if not Path(script).is_file():
         sys.exit(f"ascend_moe_gating.simulator: no such script: {script}")
     simulator.load()
-    for_children()
     sys.argv = sys.argv[1:]
     sys.path[0] = str(Path(script).resolve().parent)
     runpy.run_path(script, run_name="__main__")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.resources
+import os
 from pathlib import Path
 
 # In the order in which they depend on nothing loaded later; the loader matches the names that are inside the files.
@@ -20,12 +21,28 @@ _CANN_LIBRARIES = (
     "opapi",
 )
 
-_core: ctypes.CDLL | None = None
+_CORE = "libhost_cann.so"
+
+
+@functools.cache
+def _open(path: str, mode: int) -> ctypes.CDLL:
+    library = ctypes.CDLL(path, mode)
+    for name in ("aclGetRecentErrMsg", "host_cann_allocations", "host_cann_log_take", "host_cann_wrong_setting"):
+        getattr(library, name).restype = ctypes.c_char_p
+    return library
+
+
+def _loaded() -> ctypes.CDLL | None:
+    """The library behind CANN's names if this process has it, in whichever way it came in."""
+    try:
+        return _open(_CORE, os.RTLD_NOLOAD)
+    except OSError:
+        return None
 
 
 def active() -> bool:
     """Whether this process runs on the stand-in."""
-    return _core is not None
+    return _loaded() is not None
 
 
 def core(purpose: str) -> ctypes.CDLL:
@@ -33,10 +50,14 @@ def core(purpose: str) -> ctypes.CDLL:
 
     Raises:
         RuntimeError: the stand-in is not in use; the message says what it was needed for.
+        ValueError: an environment variable of the stand-in has a value that it cannot take.
     """
-    if _core is None:
+    library = _loaded()
+    if library is None:
         raise RuntimeError(f"{purpose}: the stand-in for CANN is not in use")
-    return _core
+    if wrong := library.host_cann_wrong_setting().decode():
+        raise ValueError(wrong)
+    return library
 
 
 @functools.cache
@@ -46,24 +67,16 @@ def real_cann() -> bool:
         library = ctypes.CDLL("libascendcl.so")
     except OSError:
         return False
-    return not hasattr(library, "host_cann_fault_add")  # what for_children() shows is the stand-in
+    return not hasattr(library, "host_cann_fault_add")  # what LD_LIBRARY_PATH leads to may be the stand-in
 
 
 def folder() -> Path:
     return Path(str(importlib.resources.files("ascend_moe_gating") / "lib"))
 
 
-def open_libraries() -> ctypes.CDLL:
+def open_libraries() -> None:
     """Load the libraries under CANN's names."""
-    core_library = ctypes.CDLL(str(folder() / "libhost_cann.so"), ctypes.RTLD_GLOBAL)
+    if not active():
+        _open(str(folder() / _CORE), ctypes.RTLD_GLOBAL)
     for name in _CANN_LIBRARIES:
         ctypes.CDLL(str(folder() / "cann" / f"lib{name}.so"), ctypes.RTLD_GLOBAL)
-    core_library.host_cann_log_take.restype = ctypes.c_char_p
-    core_library.host_cann_allocations.restype = ctypes.c_char_p
-    return core_library
-
-
-def use(core_library: ctypes.CDLL) -> None:
-    """From now on the stand-in is in use."""
-    global _core
-    _core = core_library

@@ -59,7 +59,12 @@ void SetCurrentDevice(int device) {
   UseDevice();
 }
 
-EXPORT int aclInit(const char *) { return EntryPoint(__func__, ExplainAccessFaults); }
+EXPORT int aclInit(const char *) {
+  return EntryPoint(__func__, [] {
+    if (!WrongSetting().empty()) throw Refusal{kInvalidParam, WrongSetting()};
+    ExplainAccessFaults();
+  });
+}
 
 // torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten.
 EXPORT int aclFinalize() {

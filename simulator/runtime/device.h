@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 namespace host_cann {
 
 constexpr int kMaxDevices = 16;
+
+// What the environment gets wrong, or nothing. Called for the first time, it puts the environment's faults in force.
+const std::string &WrongSetting();
 
 int DeviceCount();                  // ASCEND_MOE_GATING_SIMULATOR_DEVICES, 2 without it
 size_t DeviceMemory();              // bytes of each: ASCEND_MOE_GATING_SIMULATOR_MEMORY, 16 GiB without it

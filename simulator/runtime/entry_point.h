@@ -53,6 +53,7 @@ int RefusedAfterFork(const char *entry_point);  // the status, or 0
 // load while no fault is asked for.
 int InjectedStatus(const char *entry_point);
 void RunInjectedFault(const std::string &entry_point);
+int AddFault(const std::string &entry_point, int occurrence, int status, const std::string &when);  // its number
 
 // A door says, before the library is used, which names beside the runtime's own ask for faults.
 using AsksForFaults = bool (*)(const std::string &name);

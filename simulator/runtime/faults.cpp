@@ -10,7 +10,8 @@
 namespace host_cann {
 namespace {
 
-enum class Fault { kCall = 0, kRun = 1, kHang = 2 };
+enum class Fault { kCall, kRun, kHang };
+constexpr const char *kFaults[] = {"call", "run", "hang"};
 
 struct Wanted {
   std::string entry_point;
@@ -88,14 +89,30 @@ void RunInjectedFault(const std::string &entry_point) {
   lifted.wait(lock, [id = wanted->id] { return !IsWanted(id); });
 }
 
-// A number for host_cann_fault_remove, or 0 when the entry point does not exist or does not ask.
-EXPORT int host_cann_fault_add(const char *entry_point, int occurrence, int status, int fault) {
+int AddFault(const std::string &entry_point, int occurrence, int status, const std::string &when) {
+  const auto *fault = std::find(std::begin(kFaults), std::end(kFaults), when);
+  if (fault == std::end(kFaults))
+    throw Refusal{kInvalidParam, "when must be one of call, run, hang, got '" + when + "'"};
+  if (status == 0) throw Refusal{kInvalidParam, "status must not be 0, which means success, got 0"};
+  if (occurrence < 0) throw Refusal{kInvalidParam, "occurrence must be at least 0, got " + std::to_string(occurrence)};
   const auto asks = [&](AsksForFaults asks) { return asks(entry_point); };
-  if (std::none_of(Asking().begin(), Asking().end(), asks)) return 0;
-  const std::lock_guard<std::mutex> lock(host_cann::mutex);
+  if (std::none_of(Asking().begin(), Asking().end(), asks))
+    throw Refusal{kInvalidParam, "entry_point must be one in which the stand-in has faults, got '" + entry_point + "'"};
+  const std::lock_guard<std::mutex> lock(mutex);
   const int id = ++last_id;
-  all.push_back({entry_point, occurrence, status, static_cast<Fault>(fault), id});
+  all.push_back({entry_point, occurrence, status, static_cast<Fault>(fault - kFaults), id});
   any = true;
+  return id;
+}
+
+// A number for host_cann_fault_remove, or 0, and aclGetRecentErrMsg says what is wrong.
+EXPORT int host_cann_fault_add(const char *entry_point, int occurrence, int status, const char *when) {
+  int id = 0;
+  try {
+    id = AddFault(entry_point, occurrence, status, when);
+  } catch (const Refusal &refusal) {
+    KeepError(refusal.code, refusal.why);
+  }
   return id;
 }
 

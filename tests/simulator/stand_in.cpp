@@ -41,7 +41,7 @@ const char *host_cann_allocations();
 void host_cann_log_start();
 void host_cann_log_stop();
 const char *host_cann_log_take();
-int host_cann_fault_add(const char *, int, int, int);
+int host_cann_fault_add(const char *, int, int, const char *);
 void host_cann_fault_remove(int);
 }
 
@@ -151,7 +151,7 @@ void Mistakes() {
   DEMAND(aclrtMemcpy(host.data(), 200, host.data(), 10, kHostToDevice) != 0);
   void *stream = nullptr;
   DEMAND(aclrtCreateStream(&stream) == 0);
-  const int fault = host_cann_fault_add("aclnnMoeGatingTopK", 1, 507015, 1);
+  const int fault = host_cann_fault_add("aclnnMoeGatingTopK", 1, 507015, "run");
   Gate gate(9);
   gate.Launch(stream);
   DEMAND(aclrtSynchronizeStream(stream) == 507015);
