@@ -1,5 +1,6 @@
 # make demo   see the operator run in all three ways
-# make test   the tests
+# make test   the tests; with PAIR=2.10.0+2.10.0.post4, or another torch+torch_npu, in an environment with these
+# make pairs  the tests with every pair that is supported, one after the other, and the README's table of them
 # make check  style, types, sanitizers, and the tests
 # make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
 # make arm    the kernel on an emulated Arm processor
@@ -21,15 +22,27 @@ INSTALLED := $(VENV)/.installed-$(MODULES)
 HOST := $(shell $(PYTHON) -c "import ctypes, importlib.util as u; ctypes.CDLL('libascendcl.so'); \
 print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/dev/null)
 
-.PHONY: demo test check bench sanitize arm avx512 clean
+# Of one torch and one torch_npu each. PAIRS="..." chooses others.
+PAIRS ?= 2.5.1+2.5.1.post1 2.6.0+2.6.0.post5 2.7.1+2.7.1.post11 2.8.0+2.8.0.post5 2.9.0+2.9.0.post9 \
+  2.10.0+2.10.0.post4 2.10.0+2.10.0.post7 2.13.0+2.13.0
+
+.PHONY: demo test pairs check bench sanitize arm avx512 clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
 	@$(RUN) examples/graph.py
 	@$(RUN) examples/gate.py
 
+ifdef PAIR
+test:
+	$(PYTHON) -m tests.pairs $(PAIR)
+else
 test: $(INSTALLED)
-	$(PYTEST)
+	REQUIRE_EVERYTHING=$(if $(HOST),0,1) $(PYTEST)
+endif
+
+pairs:
+	$(PYTHON) -m tests.pairs --write $(PAIRS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

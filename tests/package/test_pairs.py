@@ -1,0 +1,69 @@
+"""The command that tests pairs of torch and torch_npu: what it counts, and what it makes of it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests import pairs
+from tests.programs import ROOT
+
+RESULT = {
+    "pair": "2.10.0+2.10.0.post4",
+    "python": "3.11.7",
+    "passed": 3,
+    "skipped": 2,
+    "failed": 1,
+    "reasons": {"the installed torch_npu lacks hash routing": 2},
+}
+REPORT = """<testsuites><testsuite>
+<testcase name="a"/><testcase name="b"/><testcase name="c"><properties/></testcase>
+<testcase name="d"><skipped message="the installed torch_npu lacks hash routing"/></testcase>
+<testcase name="e"><skipped message="the installed torch_npu lacks hash routing"/></testcase>
+<testcase name="f"><failure message="no"/></testcase>
+</testsuite></testsuites>"""
+
+
+def run_with(monkeypatch, tmp_path, report):
+    """The result of a run whose environment is there already and whose tests write this report."""
+
+    def start(command, **options):
+        if report is not None:
+            (tmp_path / "report.xml").write_text(report)
+
+    monkeypatch.setattr(pairs, "set_up", lambda pair, folder: sys.executable)
+    monkeypatch.setattr(pairs.subprocess, "run", start)
+    return pairs.run(RESULT["pair"], tmp_path, [])
+
+
+def test_what_is_skipped_is_counted_by_its_reason(monkeypatch, tmp_path):
+    assert run_with(monkeypatch, tmp_path, REPORT) == {**RESULT, "python": pairs.platform.python_version()}
+
+
+def test_a_run_without_a_report_has_failed(monkeypatch, tmp_path):
+    assert run_with(monkeypatch, tmp_path, None)["failed"] == 1
+
+
+def test_results_replace_those_of_the_same_pair(monkeypatch, tmp_path):
+    (tmp_path / "README.md").write_text(f"before\n{pairs.BEGIN}old\n{pairs.END}after\n")
+    monkeypatch.setattr(pairs, "ROOT", tmp_path)
+    monkeypatch.setattr(pairs, "RESULTS", tmp_path / "pairs.json")
+    old = {**RESULT, "pair": "2.9.0+2.9.0.post9"}
+    pairs.write([RESULT, old])
+    new = {**RESULT, "failed": 0}
+    pairs.write([new])
+    assert json.loads(pairs.RESULTS.read_text()) == [old, new]
+    assert (tmp_path / "README.md").read_text() == f"before\n{pairs.BEGIN}{pairs.table([old, new])}{pairs.END}after\n"
+
+
+def test_the_readmes_table_is_that_of_the_last_results():
+    results = json.loads(pairs.RESULTS.read_text())
+    assert pairs.BEGIN + pairs.table(results) + pairs.END in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("pair", ["2.10.0", "2.10+2.10.post4", "2.10.0+", "torch+torch_npu"])
+def test_what_is_no_pair_is_refused(pair):
+    result = subprocess.run([sys.executable, "-m", "tests.pairs", pair], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert f"a pair must be torch+torch_npu, as 2.10.0+2.10.0.post4, got {pair}" in result.stderr
