@@ -79,8 +79,7 @@ EXPORT int aclFinalize() {
 
 // A forked process may ask too.
 EXPORT int aclrtGetDeviceCount(uint32_t *count) {
-  *count = static_cast<uint32_t>(DeviceCount());
-  return 0;
+  return EntryPointWithoutDevice(__func__, [&] { Place(count) = static_cast<uint32_t>(DeviceCount()); });
 }
 ENTRY_POINT(aclrtSetDevice, (int32_t device), SetCurrentDevice(device))
 ENTRY_POINT(aclrtGetDevice, (int32_t *device), Place(device) = CurrentDevice())

@@ -60,8 +60,7 @@ using AsksForFaults = bool (*)(const std::string &name);
 bool AlsoAsks(AsksForFaults asks);
 
 template <class Body>
-int EntryPoint(const char *name, const Body &body) {
-  if (const int status = RefusedAfterFork(name)) return status;
+int EntryPointWithoutDevice(const char *name, const Body &body) {
   if (const int status = InjectedStatus(name)) return status;
   try {
     body();
@@ -70,6 +69,12 @@ int EntryPoint(const char *name, const Body &body) {
     const Refusal refusal = Caught();
     return KeepError(refusal.code, std::string(name) + ": " + refusal.why);
   }
+}
+
+template <class Body>
+int EntryPoint(const char *name, const Body &body) {
+  const int status = RefusedAfterFork(name);
+  return status != 0 ? status : EntryPointWithoutDevice(name, body);
 }
 
 }  // namespace host_cann
