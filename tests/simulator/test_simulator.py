@@ -1,5 +1,6 @@
 """The stand-in for CANN: how it comes in, what it refuses, and what it tells."""
 
+import ctypes
 import importlib.resources
 import re
 import subprocess
@@ -165,6 +166,46 @@ def test_every_symbol_of_cann_that_the_wheels_link_to_is_there():
     there = symbols(importlib.resources.files("ascend_moe_gating") / "lib" / "libhost_cann.so", "--defined-only")
     assert len(cann) > 150
     assert cann - there == set()
+
+
+# torch_npu before 2.7 binds these when it is loaded; later wheels want none of them.
+COLLECTIVES = ["AllGather", "AllReduce", "Broadcast", "CommDestroy", "CommInitAll", "CommInitRootInfo"]
+COLLECTIVES += ["GetRootInfo", "Recv", "ReduceScatter", "Send"]
+DESCRIBED_OPERATORS = [
+    "_ZN2ge23OperatorCreatorRegisterC1EPKcRKSt8functionIFNS_8OperatorERKNS_12AscendStringEEE",
+    "_ZN2ge8Operator12AttrRegisterEPKcb",
+    "_ZN2ge8Operator12AttrRegisterEPKcl",
+    "_ZN2ge8Operator13InputRegisterEPKc",
+    "_ZN2ge8Operator14OutputRegisterEPKc",
+    "_ZN2ge8Operator20DynamicInputRegisterEPKcjb",
+    "_ZN2ge8OperatorC2EPKcS2_",
+    "_ZN2ge8Operator20RequiredAttrRegisterEPKc",
+    "_ZN2ge8Operator27DynamicInputRegisterByIndexEPKcjm",
+    "_ZN2ge8OperatorC2ERKNS_12AscendStringES3_",
+]
+
+
+@pytest.mark.parametrize("name", COLLECTIVES)
+def test_collectives_are_refused_by_name(name):
+    cann = ctypes.CDLL("libhccl.so")
+    cann.aclGetRecentErrMsg.restype = ctypes.c_char_p
+    assert getattr(cann, f"Hccl{name}")() == 207000
+    text = cann.aclGetRecentErrMsg().decode()
+    assert text == f"Hccl{name}: the host stand-in for CANN does not implement Hccl{name}"
+
+
+@pytest.mark.parametrize("symbol", DESCRIBED_OPERATORS)
+def test_what_older_wheels_describe_operators_with_is_there(symbol):
+    assert hasattr(ctypes.CDLL("libge_runner.so"), symbol)
+
+
+def test_nothing_is_compiled_just_in_time():
+    cann, just_in_time = ctypes.CDLL("libacl_op_compiler.so"), 10
+    value = ctypes.create_string_buffer(8)
+    assert cann.aclGetCompileoptSize(just_in_time) == 8
+    assert cann.aclGetCompileopt(just_in_time, value, ctypes.c_size_t(8)) == 0
+    assert value.value == b"disable"
+    assert cann.aclGetCompileopt(just_in_time, value, ctypes.c_size_t(7)) == 100000
 
 
 def test_the_launcher_runs_a_script_of_the_project():
