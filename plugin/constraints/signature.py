@@ -52,14 +52,17 @@ class Signature:
         self.absent: tuple[str, ...] = ()
         self.parameters = tuple(_parameter(argument, labels) for argument in parsed.arguments)
         defaults = [argument.default_value for argument in parsed.arguments if argument.has_default_value()]
-        self.Call: Any = namedtuple("Call", [parameter.name for parameter in self.parameters], defaults=defaults)
+        names = [parameter.name for parameter in self.parameters]
+        self.Call: Any = namedtuple("Call", names, defaults=defaults)  # type: ignore[misc]
         self._of_python = inspect.Signature(
-            inspect.Parameter(
-                argument.name,
-                inspect.Parameter.KEYWORD_ONLY if argument.kwarg_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
-            )
-            for argument in parsed.arguments
+            [
+                inspect.Parameter(
+                    argument.name,
+                    inspect.Parameter.KEYWORD_ONLY if argument.kwarg_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                    default=argument.default_value if argument.has_default_value() else inspect.Parameter.empty,
+                )
+                for argument in parsed.arguments
+            ]
         )
 
     def implementation(self, function: Callable[[Any], Any]) -> Callable[..., Any]:

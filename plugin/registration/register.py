@@ -153,7 +153,8 @@ def _register_meta(operator: Operator) -> str:
     if "allow_override" in inspect.signature(library.impl).parameters:
         library.impl(operator.name, meta, "Meta", allow_override=True)
     else:
-        library.m.impl(operator.name, "Meta", meta, False)  # what library.impl calls when it has found no other
+        # What library.impl calls when it has found no other.
+        library.m.impl(operator.name, "Meta", meta, False)  # type: ignore[union-attr]
     return "complete, with the constraints"
 
 
