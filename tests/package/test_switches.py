@@ -63,7 +63,6 @@ def refusal(call):
         call()
     except ValueError as error:
         return str(error)
-assert torch_npu.npu_moe_gating_top_k_softmax_v2(on_npu)[1].tolist() == [[0], [0]]  # what it does not concern
 """
 
 
@@ -75,6 +74,7 @@ said = {refusal(call) for call in (
     lambda: ascend_moe_gating.npu_moe_gating_top_k(on_npu, 2),
     lambda: torch_npu.npu_moe_gating_top_k(on_npu, 2),
     lambda: torch.ops.npu.npu_moe_gating_top_k(on_npu, 2),
+    lambda: torch_npu.npu_moe_gating_top_k_softmax_v2(on_npu),
 )}
 assert ascend_moe_gating.npu_moe_gating_top_k(x, 2)[1].tolist() == [[0, 1], [0, 1]]
 print(said)
@@ -105,6 +105,8 @@ said = {refusal(call) for call in (
     kernel.vector,
 )}
 assert kernel.library().moe_gating_top_k_vector() == b"none"
+assert torch_npu.npu_moe_gating_top_k_softmax_v2(x)[1].tolist() == [[0], [0]]  # what it does not concern
+assert torch_npu.npu_moe_gating_top_k_softmax_v2(on_npu)[1].tolist() == [[0], [0]]
 print(said)
 try:
     ascend_moe_gating.npu_moe_gating_top_k(on_npu, 2)[1].cpu()
