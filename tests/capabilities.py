@@ -41,12 +41,11 @@ def has(capability):
 
 
 def require(item):
-    """Skip a test, or fail it, that needs what is missing."""
-    for marker in item.iter_markers("needs"):
-        for capability in marker.args:
-            if has(capability):
-                continue
-            reason = f"the installed torch_npu lacks {capability}"
-            if os.environ.get("REQUIRE_EVERYTHING") == "1":
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
+    """Skip a test, or fail it, that needs what is missing. The mark that is closest to it counts."""
+    marker = item.get_closest_marker("needs")
+    missing = [capability for capability in marker.args if not has(capability)] if marker else []
+    if missing:
+        reason = f"the installed torch_npu lacks {' and '.join(missing)}"
+        if os.environ.get("REQUIRE_EVERYTHING") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)

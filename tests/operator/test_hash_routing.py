@@ -15,6 +15,7 @@ from ascend_moe_gating.plugin.reference import moe_gating_top_k
 from tests.backends import BACKENDS, compiled, on_npu, torchair_backend
 from tests.programs import run
 
+pytestmark = pytest.mark.needs("hash routing")  # but where a test says otherwise
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 INT32, INT64 = torch.int32, torch.int64
 
@@ -76,7 +77,6 @@ class OnBackend:
             self.options[name] = on_npu(self.options[name])
 
 
-@pytest.mark.needs("hash routing")
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -96,7 +96,6 @@ def test_results_are_those_of_the_reference(case, backend, dtype):
         torch.testing.assert_close(norm_out, x.float().softmax(1))
 
 
-@pytest.mark.needs("hash routing")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_both_cpu_kernels_give_the_same(case):
     x, bias = case.inputs(torch.float32)
@@ -121,7 +120,6 @@ STRAYS = [
 each_stray = pytest.mark.parametrize(("ids", "table", "message"), STRAYS, ids=[stray[2] for stray in STRAYS])
 
 
-@pytest.mark.needs("hash routing")
 @each_stray
 @pytest.mark.parametrize("integer", [INT32, INT64], ids=str)
 @pytest.mark.parametrize(
@@ -135,7 +133,6 @@ def test_on_the_cpu_it_is_a_ValueError(call, integer, ids, table, message):
         call(torch.zeros(3, 8), 2, input_ids=ids, tid2eid=table)
 
 
-@pytest.mark.needs("hash routing")
 @pytest.mark.stand_in
 @each_stray
 @pytest.mark.parametrize("compile_it", [False, True], ids=["eager", "graph"])
@@ -148,7 +145,6 @@ def test_on_the_stand_in_the_run_fails(compile_it, ids, table, message):
     assert model(torch.zeros(3, 8).npu(), 2, input_ids=ids * 0, tid2eid=table * 0)[1].cpu().tolist() == [[0, 0]] * 3
 
 
-@pytest.mark.needs("hash routing")
 def test_a_row_that_no_id_names_may_hold_anything():
     ids, table = torch.tensor([1, 1]), torch.tensor([[-1, 999], [3, 3]])
     for device in ("cpu", "npu"):
@@ -160,7 +156,6 @@ def test_a_row_that_no_id_names_may_hold_anything():
 # What runs.
 
 
-@pytest.mark.needs("hash routing")
 @pytest.mark.stand_in
 def test_eager_mode_calls_the_second_version_only_for_it():
     x, ids, table = torch.zeros(2, 8).npu(), torch.tensor([0, 1]).npu(), torch.tensor([[1, 2], [4, 3]]).npu()
@@ -171,7 +166,6 @@ def test_eager_mode_calls_the_second_version_only_for_it():
     assert list(launches[1].inputs) == ["x", "input_ids", "tid2eid"]
 
 
-@pytest.mark.needs("hash routing")
 @pytest.mark.stand_in
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
 @pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
@@ -208,7 +202,6 @@ def expected(number):
     return [[[1, 2], [4, 3], [7, 0]][i % 3] for i in range(number)]
 
 
-@pytest.mark.needs("hash routing")
 def test_both_marked_dynamic_one_graph_serves_any_number_of_tokens():
     counter, model = dynamic_model()
     for number in (5, 6, 17, 5):
@@ -219,7 +212,6 @@ def test_both_marked_dynamic_one_graph_serves_any_number_of_tokens():
     assert counter.frame_count == 1
 
 
-@pytest.mark.needs("hash routing")
 def test_neither_marked_a_second_number_of_tokens_makes_both_dynamic():
     counter, model = dynamic_model()
     for number in (5, 6, 17, 5):
@@ -227,7 +219,6 @@ def test_neither_marked_a_second_number_of_tokens_makes_both_dynamic():
     assert counter.frame_count == 2
 
 
-@pytest.mark.needs("hash routing")
 @pytest.mark.parametrize(("marked", "name"), [(0, "x"), (1, "ids")])
 def test_only_one_marked_dynamic_is_refused_by_torch(marked, name):
     _, model = dynamic_model()
@@ -237,7 +228,6 @@ def test_only_one_marked_dynamic_is_refused_by_torch(marked, name):
         model(*inputs)
 
 
-@pytest.mark.needs("hash routing")
 def test_another_number_of_ids_than_tokens_is_C15_in_a_dynamic_graph_too():
     _, model = dynamic_model(fullgraph=False)
     for number in (5, 6):
@@ -250,6 +240,7 @@ def test_another_number_of_ids_than_tokens_is_C15_in_a_dynamic_graph_too():
 # Where the operator is older than hash routing.
 
 
+@pytest.mark.needs
 def test_a_definition_without_it_is_refused_by_name():
     run(
         """
@@ -276,7 +267,6 @@ def test_a_definition_without_it_is_refused_by_name():
     )
 
 
-@pytest.mark.needs("hash routing")
 def test_a_torchair_without_it_is_refused_by_name(monkeypatch):
     from torchair._ge_concrete_graph import ge_apis
 
@@ -289,6 +279,7 @@ def test_a_torchair_without_it_is_refused_by_name(monkeypatch):
         model(*tokens(3))
 
 
+@pytest.mark.needs
 def test_without_torch_npu_the_cpu_has_it():
     run(
         """
@@ -301,7 +292,6 @@ def test_without_torch_npu_the_cpu_has_it():
     )
 
 
-@pytest.mark.needs("hash routing")
 def test_opcheck():
     ids, table = torch.tensor([1, 0, 1]), torch.tensor([[1, 2], [4, 3]])
     options = {"input_ids": ids, "tid2eid": table, "norm_type": 1, "out_flag": True}
