@@ -235,7 +235,14 @@ def check(call: tuple[Any, ...]) -> None:
                 None if bias is None else bias.device == x.device,
                 None if input_ids is tid2eid is None else _facts(x, input_ids, tid2eid),
                 k,
-                call[5:],
+                k_group,
+                group_count,
+                group_select_mode,
+                renorm,
+                norm_type,
+                out_flag,
+                scale,  # a list is faster here than a slice of the call
+                eps,
             )
             if facts in _passed:
                 return

@@ -13,6 +13,7 @@ from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu
 from ascend_moe_gating.plugin.reference import moe_gating_top_k
 from tests.backends import BACKENDS, compiled, on_npu, torchair_backend
+from tests.errors import raises_within
 from tests.programs import run
 
 pytestmark = pytest.mark.needs("hash routing")  # but where a test says otherwise
@@ -110,7 +111,6 @@ def test_both_cpu_kernels_give_the_same(case):
 
 
 # What does not exist: C19, where the values can be read.
-
 STRAYS = [
     ([0, 4, 1], [[0, 1], [2, 3]] * 2, "input_ids must name one of the 4 rows of tid2eid, got 4 for token 1"),
     ([0, 1, -1], [[0, 1], [2, 3]], "input_ids must name one of the 2 rows of tid2eid, got -1 for token 2"),
@@ -233,7 +233,7 @@ def test_another_number_of_ids_than_tokens_is_C15_in_a_dynamic_graph_too():
     for number in (5, 6):
         model(*tokens(number))
     x, _, table = tokens(7)
-    with pytest.raises(ValueError, match=r"one dimension of 7 tokens as x has, got shape \[6\] \(C15\)"):
+    with raises_within(ValueError, r"one dimension of 7 tokens as x has, got shape \[6\] \(C15\)"):
         model(x, tokens(6)[1], table)
 
 
