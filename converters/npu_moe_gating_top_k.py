@@ -18,8 +18,8 @@ def npu_moe_gating_top_k(call: Any) -> tuple[Tensor, Tensor, Tensor]:
     The node's inputs and attributes have the names of the parameters.
 
     Raises:
-        ValueError, TypeError: the call breaks one of the constraints C1 to C18. Shape inference says so earlier where
-            torch allows the plugin's own; here it holds for every torch.
+        ValueError, TypeError: the call breaks one of the constraints C1 to C18. Shape inference says so earlier, but
+            for what a pass has changed since.
         NotImplementedError: hash routing was asked for, and the installed torchair's node has none.
     """
     from torchair._ge_concrete_graph import ge_apis as ge

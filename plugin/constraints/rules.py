@@ -77,14 +77,14 @@ def names_of(dtypes: tuple[torch.dtype, ...]) -> str:
 
 
 def keep_out_of_graphs_of_their_own(functions: Iterable[Any], constraints: tuple[Constraint, ...]) -> None:
-    """Let dynamo trace the checks as a part of a user's function only; call it once torch._dynamo is imported.
+    """Let dynamo not compile the checks by themselves; call it once torch._dynamo is imported.
 
-    When a check fails, dynamo leaves the user's function to Python, and would next compile each function that is called
-    there by itself: arithmetic on sizes, about which torchair would complain before the check does.
+    Where dynamo leaves a user's function to Python, it would next compile each function that is called there by itself:
+    arithmetic on sizes, about which torchair would complain before the check does.
     """
     from torch._dynamo.eval_frame import skip_code
 
-    checks = (check_types, check_constraints, check_keyword_only, name_of, names_of)
+    checks = (check_types, check_constraints, check_keyword_only, name_of, names_of, _in_numbers)
     rules = (function for constraint in constraints for function in (constraint.broken, constraint.describe))
     for function in (*checks, *functions, *rules):
         skip_code(function.__code__)

@@ -1,8 +1,8 @@
 """Names the user's line in an error that is found while a graph is converted: then the user's code is not on the stack.
 
 That is where a graph was changed after it had been traced (by a pass of torchair's configuration, by a backend around
-torchair's), where it was not traced here at all (an exported program), or where torch_npu's own shape inference let a
-call pass (torch 2.7 to 2.12). In all others the errors come while tracing, and Python shows the line.
+torchair's), or where it was not traced here at all (an exported program). In all others the errors come while tracing,
+and torch shows the line.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import importlib.resources
 import torch
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, Call, check_rules
-from ascend_moe_gating.plugin.constraints.rules import Described
+from ascend_moe_gating.plugin.constraints.rules import Described, name_of
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 
 _TENSORS = [p.name for p in SIGNATURE.parameters if p.schema_type == "Tensor"]
@@ -35,9 +35,7 @@ def _dtypes() -> dict[int, torch.dtype]:
     """Torch's dtypes by the numbers that its C interface has for them."""
     library = ctypes.CDLL("libtorch_cpu.so")
     dtypes = {value for value in vars(torch).values() if isinstance(value, torch.dtype)}
-    numbers = {
-        dtype: getattr(library, f"aoti_torch_dtype_{str(dtype).removeprefix('torch.')}", None) for dtype in dtypes
-    }
+    numbers = {dtype: getattr(library, f"aoti_torch_dtype_{name_of(dtype)}", None) for dtype in dtypes}
     return {number(): dtype for dtype, number in numbers.items() if number is not None}
 
 

@@ -162,7 +162,7 @@ def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
     if missing:
         return missing
     try:
-        direct = operator.npu_call != "" and switches.DIRECT_ACLNN.on()
+        direct = switches.DIRECT_ACLNN.on()
     except ValueError as error:  # as on the CPU, the error of the first call
         _library().impl(operator.name, _refusing(error), "PrivateUse1")
         return f"not available ({error})"
