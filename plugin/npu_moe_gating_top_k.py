@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check, refuse_hash_routing
 from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types
 
 
@@ -160,9 +160,7 @@ def _routing(input_ids: torch.Tensor | None, tid2eid: torch.Tensor | None) -> di
     if input_ids is None and tid2eid is None:
         return {}
     if SIGNATURE.absent:
-        raise NotImplementedError(
-            "the installed torch_npu defines npu_moe_gating_top_k without input_ids and tid2eid (hash routing)"
-        )
+        refuse_hash_routing()
     return {"input_ids": input_ids, "tid2eid": tid2eid}
 
 

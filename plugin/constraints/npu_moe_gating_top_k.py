@@ -10,7 +10,7 @@ exist, needs their values, so it holds where these can be read: on the CPU, and 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -273,4 +273,11 @@ def check_rules(call: Any) -> None:
     rules.check_constraints(call, CONSTRAINTS)
 
 
-CHECKS = (check, check_rules, _align32, experts)  # what keep_out_of_graphs_of_their_own is for
+def refuse_hash_routing() -> NoReturn:
+    """Raise the error of a call with it where torch_npu's definition has no place for it."""
+    raise NotImplementedError(
+        "the installed torch_npu defines npu_moe_gating_top_k without input_ids and tid2eid (hash routing)"
+    )
+
+
+CHECKS, REFUSALS = (check, check_rules, _align32, experts), (refuse_hash_routing,)  # for make_known_to_dynamo

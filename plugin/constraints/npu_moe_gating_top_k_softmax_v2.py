@@ -99,4 +99,4 @@ def check(call: tuple[Any, ...]) -> None:
 
 
 _PARAMETERS = SIGNATURE.parameters
-CHECKS = (check, rows, largest_k)  # what keep_out_of_graphs_of_their_own is for
+CHECKS, REFUSALS = (check, rows, largest_k), ()  # for make_known_to_dynamo

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
+from torch.compiler import is_dynamo_compiling
 
 from ascend_moe_gating.plugin.constraints.signature import Parameter
 
@@ -23,8 +24,21 @@ def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> No
     """Raise for the first argument whose Python type its parameter does not take."""
     for value, (name, _, types, kind, label) in zip(call, parameters, strict=True):
         if not isinstance(value, types):
-            owner = f" ({label})" if label else ""
-            raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}{owner}")
+            if is_dynamo_compiling() and not isinstance(value, _IN_GRAPHS):
+                refuse_type(name, kind, label, f"an object of type {type(value).__name__}")
+            refuse_type(name, kind, label, value=value)
+
+
+_IN_GRAPHS = (torch.Tensor, bool, int, float, str, type(None), list, tuple, torch.dtype)  # what dynamo can hand over
+
+
+def refuse_type(name: str, kind: str, label: str, given: str = "", value: object = None) -> NoReturn:
+    """Raise the error of an argument of the wrong Python type: it was given this value, or what `given` says."""
+    if not given:
+        type_in_a_graph = type(value).__name__
+        given = f"{value!r} of type {type_in_a_graph.removeprefix('immutable_').removeprefix('Fake')}"
+    owner = f" ({label})" if label else ""
+    raise TypeError(f"{name} must be {kind}, got {given}{owner}")
 
 
 def check_constraints(call: Any, constraints: tuple[Constraint, ...]) -> None:
@@ -62,10 +76,13 @@ def check_keyword_only(positional: tuple[object, ...], first: str, label: str) -
         TypeError: anything was given by position.
     """
     if positional:
-        number = len(positional)
-        raise TypeError(
-            f"{first} and all later parameters must be given by keyword, got {number} more by position ({label})"
-        )
+        refuse_positional(len(positional), first, label)
+
+
+def refuse_positional(number: int, first: str, label: str) -> NoReturn:
+    raise TypeError(
+        f"{first} and all later parameters must be given by keyword, got {number} more by position ({label})"
+    )
 
 
 def name_of(dtype: torch.dtype | None) -> str:
@@ -76,14 +93,21 @@ def names_of(dtypes: tuple[torch.dtype, ...]) -> str:
     return ", ".join(map(name_of, dtypes[:-1])) + " or " + name_of(dtypes[-1])
 
 
-def keep_out_of_graphs_of_their_own(functions: Iterable[Any], constraints: tuple[Constraint, ...]) -> None:
-    """Let dynamo not compile the checks by themselves; call it once torch._dynamo is imported.
+def make_known_to_dynamo(
+    functions: Iterable[Any], constraints: tuple[Constraint, ...], refusals: Iterable[Any] = ()
+) -> None:
+    """Let dynamo not compile the checks by themselves, and lose no error; call it once torch._dynamo is imported.
 
     Where dynamo leaves a user's function to Python, it would next compile each function that is called there by itself:
-    arithmetic on sizes, about which torchair would complain before the check does.
+    arithmetic on sizes, about which torchair would complain before the check does. The functions that only raise go
+    into the graph as they are: dynamo runs them at once, where in code that it traces it would lose the text up to
+    torch 2.8.
     """
+    from torch._dynamo import allow_in_graph
     from torch._dynamo.eval_frame import skip_code
 
+    for refusal in (refuse_type, refuse_positional, *refusals):
+        allow_in_graph(refusal)
     checks = (check_types, check_constraints, check_keyword_only, name_of, names_of, _in_numbers)
     rules = (function for constraint in constraints for function in (constraint.broken, constraint.describe))
     for function in (*checks, *functions, *rules):

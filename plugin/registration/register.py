@@ -16,7 +16,7 @@ from typing import NoReturn
 import torch
 
 from ascend_moe_gating import simulator
-from ascend_moe_gating.plugin.constraints.rules import keep_out_of_graphs_of_their_own
+from ascend_moe_gating.plugin.constraints.rules import make_known_to_dynamo
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import names_the_users_line
 from ascend_moe_gating.plugin.cpu import kernel
@@ -92,7 +92,7 @@ def _register(operator: Operator, missing: str) -> Status:
     shapes = _register_meta(operator)
     npu = _register_npu(operator, missing, ours)
     table = operator.constraints
-    checks = functools.partial(keep_out_of_graphs_of_their_own, table.CHECKS, table.CONSTRAINTS)
+    checks = functools.partial(make_known_to_dynamo, table.CHECKS, table.CONSTRAINTS, table.REFUSALS)
     after_import("torch._dynamo", checks)
     no_graphs = missing or packages.missing_torchair()
     graph = no_graphs or f"converter to {operator.node}, registered when torchair loads its own"

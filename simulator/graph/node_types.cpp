@@ -76,6 +76,7 @@ constexpr NodeType kNodeTypes[] = {
      StridedSlice},
     {"Sub", "x1 x2", "", "y", Binary<Sub>},
     {"Sxpy", "x1 x2 alpha?", "", "y", Binary<Sub>},
+    {"TensorMove", "x", "", "y", Identity},
     {"TopKV2", "x k", "sorted dim largest indices_dtype sort_policy", "values indices", TopKAlong},
     {"Transpose", "x perm", "", "y", Transpose},
     {"Unsqueeze", "x", "axes", "y", Expand},

@@ -1,6 +1,7 @@
 """C1 to C19: the same error on every device, under fake tensors, and while compiling."""
 
 import re
+from pathlib import Path
 
 import numpy
 import pytest
@@ -96,13 +97,19 @@ def test_while_compiling(violation, dynamic):
         model(x)
 
 
-@each_violation_of_a_value
-@pytest.mark.parametrize("call", [ascend_moe_gating.npu_moe_gating_top_k, operator], ids=["public", "operator"])
-def test_while_compiling_one_whole_graph(violation, call):
+@each_violation_when_compiled
+def test_while_compiling_one_whole_graph(violation):
     """Dynamo wraps what it meets in an error of its own; the text is the same."""
     x, k, options = violation.arguments("npu")
     with raises_within(violation.error, match=expected(violation)):
-        compiled(lambda x: call(x, k, **options))(x)
+        compiled(lambda x: ascend_moe_gating.npu_moe_gating_top_k(x, k, **options))(x)
+
+
+@each_violation_of_a_value
+def test_the_operator_itself_while_compiling_one_whole_graph(violation):
+    x, k, options = violation.arguments("npu")
+    with raises_within(violation.error, match=expected(violation)):
+        compiled(lambda x: operator(x, k, **options))(x)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +133,9 @@ def test_parameters_by_position_are_C13(call, device):
     rule = r"bias and all later parameters must be given by keyword, got 2 more by position \(C13\)"
     with pytest.raises(TypeError, match=rule):
         call(x, 8, None, 1)
-    with pytest.raises(TypeError, match=rule):
-        compiled(lambda x: call(x, 8, None, 1), fullgraph=False)(torch.zeros(4, 256).npu())
+    for fullgraph in (False, True):
+        with raises_within(TypeError, match=rule):
+            compiled(lambda x: call(x, 8, None, 1), fullgraph=fullgraph)(torch.zeros(4, 256).npu())
 
 
 @pytest.mark.parametrize(
@@ -138,11 +146,38 @@ def test_parameters_by_position_are_C13(call, device):
         ({"routed_scaling_factor": None}, "routed_scaling_factor must be a number, got None of type NoneType"),
         ({"input_ids": [0] * 4}, "input_ids must be a Tensor or None, got [0, 0, 0, 0] of type list (C15)"),
         ({"tid2eid": 0}, "tid2eid must be a Tensor or None, got 0 of type int (C16)"),
+        ({"tid2eid": torch.float32}, "tid2eid must be a Tensor or None, got torch.float32 of type dtype (C16)"),
     ],
 )
-def test_other_parameters_have_types_too(option, message):
-    with pytest.raises(TypeError, match=re.escape(message)):
-        ascend_moe_gating.npu_moe_gating_top_k(torch.zeros(4, 256), 8, **option)
+@pytest.mark.parametrize("fullgraph", [None, False, True], ids=["eager", "compiled", "whole graph"])
+def test_other_parameters_have_types_too(option, message, fullgraph):
+    def call(x):
+        return ascend_moe_gating.npu_moe_gating_top_k(x, 8, **option)
+
+    with raises_within(TypeError, match=re.escape(message)):
+        (call if fullgraph is None else compiled(call, fullgraph=fullgraph))(torch.zeros(4, 256).npu())
+
+
+@pytest.mark.parametrize("option", ["k", "bias", "eps", "out_flag"])
+def test_an_object_that_no_graph_can_hold(option):
+    with raises_within(TypeError, match=rf"{option} must be .*, got an object of type (Path|PosixPath)"):
+        compiled(lambda x: ascend_moe_gating.npu_moe_gating_top_k(x, **{"k": 8, option: Path("x")}))(
+            torch.zeros(4, 256).npu()
+        )
+
+
+@pytest.mark.parametrize("fullgraph", [None, False, True], ids=["eager", "compiled", "whole graph"])
+def test_a_definition_without_hash_routing_is_named(fullgraph, monkeypatch):
+    """As that of torch_npu 2.10.0.post4 is; here the definition of this process is said to be such a one."""
+    monkeypatch.setattr(SIGNATURE, "absent", ("input_ids", "tid2eid"))
+    ids, table = torch.zeros(4).int().npu(), torch.zeros(9, 8).int().npu()
+
+    def call(x):
+        return ascend_moe_gating.npu_moe_gating_top_k(x, 8, input_ids=ids, tid2eid=table)
+
+    rule = r"the installed torch_npu defines npu_moe_gating_top_k without input_ids and tid2eid \(hash routing\)"
+    with raises_within(NotImplementedError, match=rule):
+        (call if fullgraph is None else compiled(call, fullgraph=fullgraph))(torch.zeros(4, 256).npu())
 
 
 def test_numbers_of_numpy_are_numbers():

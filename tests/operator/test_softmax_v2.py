@@ -210,10 +210,11 @@ def test_under_fake_tensors(violation):
 
 
 @each_violation
+@pytest.mark.parametrize("fullgraph", [False, True], ids=["compiled", "whole graph"])
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-def test_while_compiling(violation, dynamic):
+def test_while_compiling(violation, dynamic, fullgraph):
     x, options = violation.arguments("npu")
-    model = compiled(lambda x: npu_moe_gating_top_k_softmax_v2(x, **options), dynamic, fullgraph=False)
+    model = compiled(lambda x: npu_moe_gating_top_k_softmax_v2(x, **options), dynamic, fullgraph)
     with raises_within(violation.error, match=expected_text(violation)):
         model(x)
 
@@ -228,9 +229,13 @@ def test_while_compiling(violation, dynamic):
         ((), {"finished": [True]}, "finished must be a Tensor or None, got [True] of type list (S4)"),
     ],
 )
-def test_python_types(arguments, options, message):
-    with pytest.raises(TypeError, match=re.escape(message)):
-        npu_moe_gating_top_k_softmax_v2(torch.zeros(4, 16), *arguments, **options)
+@pytest.mark.parametrize("fullgraph", [None, False, True], ids=["eager", "compiled", "whole graph"])
+def test_python_types(arguments, options, message, fullgraph):
+    def call(x):
+        return npu_moe_gating_top_k_softmax_v2(x, *arguments, **options)
+
+    with raises_within(TypeError, match=re.escape(message)):
+        (call if fullgraph is None else compiled(call, fullgraph=fullgraph))(torch.zeros(4, 16).npu())
 
 
 def test_finished_on_another_device_is_S4():
