@@ -2,8 +2,9 @@
 
     python -m tests.pairs [--keep] [--write] torch+torch_npu ... [-- arguments of pytest]
 
-What happened is printed as a table. With --write it also goes to tests/pairs.json and from there into the README. An
-environment takes about 8 GB: there is one at a time, removed when its tests have ended, unless --keep is given.
+They have the Python that runs this. What happened is printed as a table. With --write it also goes to tests/pairs.json
+and from there into the README. An environment takes about 8 GB: there is one at a time, removed when its tests have
+ended, unless --keep is given.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "tests" / "pairs.json"
+PYTHON = ".".join(platform.python_version_tuple()[:2])
 BEGIN, END = "<!-- pairs: made by `make pairs` -->\n", "<!-- /pairs -->\n"
 
 
@@ -41,7 +43,7 @@ def set_up(pair: str, folder: Path) -> Path:
     subprocess.run([*pip, f"torch=={torch}", *requirements()], check=True)
     # torch_npu's wheels want the CPU build torch==X+cpu, by a name that the index of torch_npu does not have.
     subprocess.run([*pip, "--no-deps", f"torch_npu=={torch_npu}"], check=True)
-    subprocess.run([*pip, "--no-deps", str(ROOT)], check=True)
+    subprocess.run([*pip, f"{ROOT}[npu]"], check=True)
     return python
 
 
@@ -63,7 +65,7 @@ def run(pair: str, folder: Path, arguments: list[str]) -> dict[str, object]:
     else:
         outcomes["failed"] = 1  # it did not come to a report
     counts = {name: outcomes[name] for name in ("passed", "skipped", "failed")}
-    return {"pair": pair, "python": platform.python_version(), **counts, "reasons": dict(sorted(skipped.items()))}
+    return {"pair": pair, "python": PYTHON, **counts, "reasons": dict(sorted(skipped.items()))}
 
 
 def row(result: dict[str, object]) -> str:
@@ -71,23 +73,25 @@ def row(result: dict[str, object]) -> str:
     torch, torch_npu = str(result["pair"]).split("+", 1)
     reasons = "; ".join(f"{number}: {reason}" for reason, number in result["reasons"].items())  # type: ignore[attr-defined]
     failed, skipped = result["failed"], result["skipped"]
-    return f"| {torch} | {torch_npu} | {result['passed']} | {failed} | {skipped}{reasons and f' ({reasons})'} |"
+    counts = f"{result['passed']} | {failed} | {skipped}{reasons and f' ({reasons})'}"
+    return f"| {torch} | {torch_npu} | {result['python']} | {counts} |"
 
 
 def table(results: list[dict[str, object]]) -> str:
-    head = "| torch | torch_npu | passed | failed | skipped, as that torch_npu lacks it |\n|---|---|---|---|---|\n"
+    head = "| torch | torch_npu | Python | passed | failed | skipped, with the reasons |\n|---|---|---|---|---|---|\n"
     return head + "".join(row(result) + "\n" for result in results)
 
 
 def order(result: dict[str, object]) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", str(result["pair"]))]
+    return [int(number) for number in re.findall(r"\d+", f"{result['pair']} {result['python']}")]
 
 
 def write(results: list[dict[str, object]]) -> None:
-    """Take these results into the JSON, in place of earlier ones of the same pairs, and from it into the README."""
+    """Take these results into the JSON, in place of earlier ones of the same pairs and Python, and from it into the
+    README."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
-    new = {result["pair"] for result in results}
-    everything = sorted([*(old for old in kept if old["pair"] not in new), *results], key=order)
+    new = {(result["pair"], result["python"]) for result in results}
+    everything = sorted([*(old for old in kept if (old["pair"], old["python"]) not in new), *results], key=order)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)

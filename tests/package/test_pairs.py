@@ -11,7 +11,7 @@ from tests.programs import ROOT
 
 RESULT = {
     "pair": "2.10.0+2.10.0.post4",
-    "python": "3.11.7",
+    "python": "3.11",
     "passed": 3,
     "skipped": 2,
     "failed": 1,
@@ -38,7 +38,7 @@ def run_with(monkeypatch, tmp_path, report):
 
 
 def test_what_is_skipped_is_counted_by_its_reason(monkeypatch, tmp_path):
-    assert run_with(monkeypatch, tmp_path, REPORT) == {**RESULT, "python": pairs.platform.python_version()}
+    assert run_with(monkeypatch, tmp_path, REPORT) == {**RESULT, "python": pairs.PYTHON}
 
 
 def test_a_run_without_a_report_has_failed(monkeypatch, tmp_path):
@@ -49,12 +49,13 @@ def test_results_replace_those_of_the_same_pair(monkeypatch, tmp_path):
     (tmp_path / "README.md").write_text(f"before\n{pairs.BEGIN}old\n{pairs.END}after\n")
     monkeypatch.setattr(pairs, "ROOT", tmp_path)
     monkeypatch.setattr(pairs, "RESULTS", tmp_path / "pairs.json")
-    old = {**RESULT, "pair": "2.9.0+2.9.0.post9"}
-    pairs.write([RESULT, old])
+    old, other = {**RESULT, "pair": "2.9.0+2.9.0.post9"}, {**RESULT, "python": "3.13"}
+    pairs.write([other, RESULT, old])
     new = {**RESULT, "failed": 0}
     pairs.write([new])
-    assert json.loads(pairs.RESULTS.read_text()) == [old, new]
-    assert (tmp_path / "README.md").read_text() == f"before\n{pairs.BEGIN}{pairs.table([old, new])}{pairs.END}after\n"
+    assert json.loads(pairs.RESULTS.read_text()) == [old, new, other]
+    table = pairs.table([old, new, other])
+    assert (tmp_path / "README.md").read_text() == f"before\n{pairs.BEGIN}{table}{pairs.END}after\n"
 
 
 def test_the_readmes_table_is_that_of_the_last_results():
