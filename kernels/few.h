@@ -65,12 +65,17 @@ class Few {
   MOE_GATING_FLATTEN void score(LogitsOf logits_of) {
     for (int64_t first = 0; first < block_.rows; first += width) {
       load(logits_of, first);
-      if (args_.norm_type == 1)
-        for (int64_t i = 0; i < args_.experts; ++i)
-          Vector::store(scores(first) + i * width, sigmoid(Vector::load(scores(first) + i * width)));
-      else
-        softmax(scores(first));
+      switch (args_.norm_type) {
+        case MOE_GATING_SIGMOID: score_each<Sigmoid>(scores(first)); break;
+        case MOE_GATING_SQRT_SOFTPLUS: score_each<SqrtSoftplus>(scores(first)); break;
+        default: softmax(scores(first));
+      }
     }
+  }
+
+  template <class Score>
+  void score_each(float *of) const {
+    for (int64_t i = 0; i < args_.experts; ++i) Vector::store(of + i * width, Score::of(Vector::load(of + i * width)));
   }
 
   // What a block lacks of `width` rows is its last row again.

@@ -17,6 +17,9 @@ extern "C" {
 
 typedef enum { MOE_GATING_FLOAT32 = 0, MOE_GATING_FLOAT16 = 1, MOE_GATING_BFLOAT16 = 2 } moe_gating_dtype;
 
+/* norm_type: the scores of the logits. All but a softmax without renorm are divided by the sum of the chosen ones. */
+typedef enum { MOE_GATING_SOFTMAX = 0, MOE_GATING_SIGMOID = 1, MOE_GATING_SQRT_SOFTPLUS = 2 } moe_gating_norm_type;
+
 enum { MOE_GATING_MAX_EXPERTS = 2048, MOE_GATING_MAX_GROUPS = 64 };
 
 /* Less than this many logits are not worth a thread of their own. */

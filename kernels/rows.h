@@ -24,8 +24,8 @@ namespace {
 template <class Type>
 struct Steps : Block {
   void run() {
-    // A sigmoid takes one walk over a row, a softmax two: far enough ahead that what is read has arrived by then.
-    const int64_t ahead = args.norm_type == 1 ? rows_per_block / 2 : 2 * rows_per_block;
+    // A softmax takes two walks over a row, other scores one: far enough ahead that what is read has arrived by then.
+    const int64_t ahead = args.norm_type == MOE_GATING_SOFTMAX ? 2 * rows_per_block : rows_per_block / 2;
     const auto *x = static_cast<const typename Type::Storage *>(args.x) + first * args.x_row_stride;
     if (args.x_column_stride == 1) {
       score([=](int64_t row) {
@@ -70,19 +70,22 @@ struct Steps : Block {
       keep_and_choose([this](int64_t row) { return Biased{scores(row), scratch.bias}; });
   }
 
+  template <class Score, class LogitsOf>
+  MOE_GATING_FLATTEN void score_each(LogitsOf logits_of) {
+    if (drops_groups())  // of the groups that are kept, the maxima are taken later
+      for (int64_t row = 0; row < rows; ++row) score_row<Score>(logits_of(row), scores(row));
+    else if (args.bias == nullptr)
+      for (int64_t row = 0; row < rows; ++row)
+        score_row<Score, false>(logits_of(row), nullptr, scores(row), scratch.maxima[row]);
+    else
+      for (int64_t row = 0; row < rows; ++row)
+        score_row<Score, true>(logits_of(row), scratch.bias, scores(row), scratch.maxima[row]);
+  }
+
   template <class LogitsOf>
   MOE_GATING_FLATTEN void score(LogitsOf logits_of) {
-    if (args.norm_type == 1) {
-      if (drops_groups())  // of the groups that are kept, the maxima are taken later
-        for (int64_t row = 0; row < rows; ++row) sigmoid_row(logits_of(row), scores(row));
-      else if (args.bias == nullptr)
-        for (int64_t row = 0; row < rows; ++row)
-          sigmoid_row<false>(logits_of(row), nullptr, scores(row), scratch.maxima[row]);
-      else
-        for (int64_t row = 0; row < rows; ++row)
-          sigmoid_row<true>(logits_of(row), scratch.bias, scores(row), scratch.maxima[row]);
-      return;
-    }
+    if (args.norm_type == MOE_GATING_SIGMOID) return score_each<Sigmoid>(logits_of);
+    if (args.norm_type == MOE_GATING_SQRT_SOFTPLUS) return score_each<SqrtSoftplus>(logits_of);
     for (int64_t row = 0; row < rows; ++row) maxima_of(logits_of(row), scratch.maxima[row]);
     const auto k = static_cast<size_t>(std::min(args.k, lanes));
     for (int64_t first = 0; first < rows; first += width) {
@@ -150,11 +153,12 @@ struct Steps : Block {
   }
 
   MOE_GATING_FLATTEN void weigh() {
+    const bool divides = args.renorm != 0 || args.norm_type != MOE_GATING_SOFTMAX;
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t begin = (first + row) * args.k;
-      write_row<Type>(scratch.weights[row], scratch.chosen[row], args.k, args.norm_type == 1, args.eps,
-                      args.routed_scaling_factor, last * args.k - begin,
-                      static_cast<typename Type::Storage *>(args.y) + begin, args.expert_idx + begin);
+      write_row<Type>(scratch.weights[row], scratch.chosen[row], args.k, divides, args.eps, args.routed_scaling_factor,
+                      last * args.k - begin, static_cast<typename Type::Storage *>(args.y) + begin,
+                      args.expert_idx + begin);
     }
   }
 };
@@ -179,7 +183,8 @@ void run_rows_of(const moe_gating_top_k_args &args, int64_t first, int64_t last)
   }
 }
 
-inline void run_rows(const moe_gating_top_k_args &args, int64_t first, int64_t last) {
+inline void run_rows(moe_gating_top_k_args args, int64_t first, int64_t last) {
+  if (args.group_count == args.experts) args.k_group = args.group_count;  // the k best are never dropped
   switch (args.dtype) {
     case MOE_GATING_FLOAT32: return run_rows_of<Float32>(args, first, last);
     case MOE_GATING_FLOAT16: return run_rows_of<Float16>(args, first, last);

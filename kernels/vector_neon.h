@@ -46,6 +46,7 @@ struct Vector {
   static F sub(F a, F b) { return vsubq_f32(a, b); }
   static F mul(F a, F b) { return vmulq_f32(a, b); }
   static F div(F a, F b) { return vdivq_f32(a, b); }
+  static F sqrt(F a) { return vsqrtq_f32(a); }
   static F fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
   // The second operand where one is NaN, as on x86.
   static F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "bits.h"
@@ -55,6 +56,9 @@ struct Vector {
   }
   static F div(F a, F b) {
     return each([&](int i) { return a.lane[i] / b.lane[i]; });
+  }
+  static F sqrt(F a) {
+    return each([&](int i) { return std::sqrt(a.lane[i]); });
   }
   static F fma(F a, F b, F c) { return add(mul(a, b), c); }
   // The second operand where one is NaN, as on x86.

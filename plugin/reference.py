@@ -7,7 +7,7 @@ of the upcast inputs, with y rounded once, to nearest even, to the type of x: th
 
 import numpy
 
-__all__ = ["moe_gating_top_k", "moe_gating_top_k_softmax_v2"]
+__all__ = ["moe_gating_top_k", "moe_gating_top_k_softmax", "moe_gating_top_k_softmax_v2"]
 
 
 @numpy.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -28,14 +28,21 @@ def moe_gating_top_k(
     eps=1e-20,
 ):
     """Returns y float32 [T, k], expert_idx int32 [T, k] and norm_out float32 [T, E] for x [T, E]."""
-    del renorm, out_flag  # renorm is always 0; norm_out is the scores whatever out_flag is
+    del out_flag  # norm_out is the scores whatever it is
     scores = normalize(numpy.asarray(x, numpy.float32), norm_type)
     if input_ids is None:
         expert_idx = choose_experts(scores, k, bias, k_group, group_count, group_select_mode)
     else:  # hash routing: as the table has it, neither chosen nor ordered, whatever the bias is
         expert_idx = tid2eid[input_ids].astype(numpy.int32)
-    y = weigh(scores, expert_idx, norm_type, routed_scaling_factor, eps)
+    y = weigh(scores, expert_idx, divides(norm_type, renorm), routed_scaling_factor, eps)
     return y, expert_idx, scores
+
+
+def moe_gating_top_k_softmax(x, finished=None, k=1):
+    """Returns y float32 [..., k], expert_idx int32 [..., k] and row_idx int32 [..., k] for x [..., E]."""
+    y, expert_idx, _ = moe_gating_top_k_softmax_v2(x, k=k, finished=finished)
+    row_idx = numpy.arange(y.size, dtype=numpy.int32).reshape(k, -1).T.reshape(y.shape)
+    return y, expert_idx, row_idx
 
 
 @numpy.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -44,7 +51,7 @@ def moe_gating_top_k_softmax_v2(x, *, k=1, finished=None, renorm=0, output_softm
     rows = numpy.asarray(x, numpy.float32).reshape(-1, x.shape[-1])
     scores = normalize(rows, 0)
     chosen = descending(rows if renorm else scores)[:, :k]
-    y = normalize(numpy.take_along_axis(rows, chosen, axis=1), 0) if renorm else weigh(scores, chosen, 0)
+    y = normalize(numpy.take_along_axis(rows, chosen, axis=1), 0) if renorm else weigh(scores, chosen, False)
     expert_idx = chosen.reshape(*x.shape[:-1], k).astype(numpy.int32)
     if finished is not None:
         expert_idx = numpy.where(finished[..., None], numpy.int32(x.shape[-1]), expert_idx)
@@ -53,18 +60,21 @@ def moe_gating_top_k_softmax_v2(x, *, k=1, finished=None, renorm=0, output_softm
 
 
 def normalize(x, norm_type):
-    """Step 1: softmax (0) or sigmoid (1) of each row."""
+    """Step 1: softmax (0), sigmoid (1) or sqrt(softplus) (2) of each row."""
     if norm_type == 0:
         e = numpy.exp(x - x.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
-    return 1 / (1 + numpy.exp(-x))  # exp may overflow to inf: 1 / inf is the right 0
+    if norm_type == 1:
+        return 1 / (1 + numpy.exp(-x))  # exp may overflow to inf: 1 / inf is the right 0
+    softplus = numpy.logaddexp(0, x.astype(numpy.float64))  # in float32 it would be 0 where its root is not
+    return numpy.sqrt(softplus).astype(numpy.float32)
 
 
 def choose_experts(scores, k, bias=None, k_group=1, group_count=1, group_select_mode=0):
     """Steps 2 to 4: which experts, in descending order. The bias steers this choice and nothing else."""
     choice = scores if bias is None else scores + numpy.asarray(bias, numpy.float32)
-    if k_group < group_count:
-        tokens, experts = choice.shape
+    tokens, experts = choice.shape
+    if k_group < group_count < experts:  # where each expert is a group, the k best are never dropped
         groups = choice.reshape(tokens, group_count, experts // group_count)
         if group_select_mode == 0:
             group_scores = groups.max(axis=2)
@@ -76,10 +86,15 @@ def choose_experts(scores, k, bias=None, k_group=1, group_count=1, group_select_
     return descending(choice)[:, :k].astype(numpy.int32)
 
 
-def weigh(scores, expert_idx, norm_type, routed_scaling_factor=1.0, eps=1e-20):
-    """Step 5: the scores of the chosen experts, renormalized after a sigmoid, then scaled."""
+def divides(norm_type, renorm):
+    """Whether the weights are divided by their sum: all are but those of a softmax without renorm."""
+    return norm_type != 0 or renorm == 1
+
+
+def weigh(scores, expert_idx, divided, routed_scaling_factor=1.0, eps=1e-20):
+    """Step 5: the scores of the chosen experts, divided by their sum if they are to be, then scaled."""
     y = numpy.take_along_axis(scores, expert_idx, axis=1)
-    if norm_type == 1:
+    if divided:
         y = y / (y.sum(axis=1, keepdims=True) + numpy.float32(eps))
     return y * numpy.float32(routed_scaling_factor)
 

@@ -39,6 +39,10 @@ Row normalize(Row x, int64_t norm_type) {
     for (double &value : x) value = 1 / (1 + std::exp(-value));
     return x;
   }
+  if (norm_type == 2) {
+    for (double &value : x) value = std::sqrt(std::log1p(std::exp(value)));
+    return x;
+  }
   const double largest = *std::max_element(x.begin(), x.end());
   double sum = 0;
   for (double &value : x) sum += value = std::exp(value - largest);
@@ -57,12 +61,12 @@ std::vector<int64_t> descending(const Row &values) {
 
 std::vector<int64_t> choose(Row choice, const Shape &shape) {
   const int64_t size = shape.experts / shape.group_count;
-  if (shape.k_group < shape.group_count) {
+  if (shape.k_group < shape.group_count && size > 1) {
     Row scores;
     for (int64_t group = 0; group < shape.group_count; ++group) {
       Row members(choice.begin() + group * size, choice.begin() + (group + 1) * size);
       std::sort(members.rbegin(), members.rend());
-      scores.push_back(shape.mode == 0 || size == 1 ? members[0] : members[0] + members[1]);
+      scores.push_back(shape.mode == 0 ? members[0] : members[0] + members[1]);
     }
     const auto groups = descending(scores);
     for (int64_t i = shape.k_group; i < shape.group_count; ++i)
@@ -73,7 +77,8 @@ std::vector<int64_t> choose(Row choice, const Shape &shape) {
 
 // Logits and biases that are equal, or lie so far apart that no rounding changes the order of their scores.
 template <class Type>
-void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t levels, int64_t tokens, std::mt19937 &random) {
+void run(const Shape &shape, int64_t norm_type, int64_t renorm, bool with_bias, int64_t levels, int64_t tokens,
+         std::mt19937 &random) {
   using Storage = typename Type::Storage;
   const auto experts = static_cast<size_t>(shape.experts), k = static_cast<size_t>(shape.k);
   std::vector<Storage> x, bias;
@@ -96,6 +101,7 @@ void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t levels, 
   args.bias = with_bias ? bias.data() : nullptr, args.bias_stride = 1;
   args.tokens = tokens, args.experts = shape.experts, args.k = shape.k, args.k_group = shape.k_group;
   args.group_count = shape.group_count, args.group_select_mode = shape.mode, args.norm_type = norm_type;
+  args.renorm = renorm;
   args.routed_scaling_factor = 2.5f, args.eps = 1e-20f;
   args.dtype = sizeof(Storage) == 4                 ? MOE_GATING_FLOAT32
                : std::is_same<Type, Float16>::value ? MOE_GATING_FLOAT16
@@ -110,8 +116,9 @@ void run(const Shape &shape, int64_t norm_type, bool with_bias, int64_t levels, 
     const Row scores = normalize(logits, norm_type);
     for (size_t i = 0; i < experts; ++i) choice.push_back(scores[i] + Type::load(bias[i]));
     const auto chosen = choose(choice, shape);
-    double sum = norm_type == 1 ? 0 : 1;
-    for (size_t i = 0; i < k && norm_type == 1; ++i) sum += scores[static_cast<size_t>(chosen[i])];
+    const bool divided = norm_type != 0 || renorm != 0;
+    double sum = divided ? 0 : 1;
+    for (size_t i = 0; i < k && divided; ++i) sum += scores[static_cast<size_t>(chosen[i])];
     for (size_t i = 0; i < k; ++i) {
       const size_t at = static_cast<size_t>(token) * k + i;
       const auto expert = static_cast<size_t>(expert_idx[at]);
@@ -152,11 +159,11 @@ void run_routed(int64_t norm_type, std::mt19937 &random) {
   DEMAND(moe_gating_top_k(&args, 2) == 0, "routed");
   for (int64_t token = 0; token < tokens; ++token) {
     const float *scores = norm_out.data() + token * experts;
-    double sum = norm_type == 1 ? 0 : 1;
+    double sum = norm_type == 0 ? 1 : 0;
     for (int64_t i = 0; i < k; ++i) {
       const auto expert = table[static_cast<size_t>(ids[static_cast<size_t>(2 * token)] + i * vocabulary)];
       DEMAND(expert_idx[static_cast<size_t>(token * k + i)] == expert, "token %d, expert %d", int(token), int(i));
-      if (norm_type == 1) sum += scores[expert];
+      if (norm_type != 0) sum += scores[expert];
     }
     for (int64_t i = 0; i < k; ++i) {
       const auto at = static_cast<size_t>(token * k + i);
@@ -183,22 +190,24 @@ void run_routed(int64_t norm_type, std::mt19937 &random) {
 int main() {
   std::printf("%s\n", moe_gating_top_k_vector());
   std::mt19937 random(1);
-  const Shape shapes[] = {{256, 8, 4, 1, 8},   {384, 1, 1, 0, 8},     {160, 8, 3, 0, 6}, {128, 1, 1, 0, 8},
-                          {1, 1, 1, 0, 1},     {3, 1, 1, 0, 3},       {72, 24, 5, 1, 6}, {192, 64, 20, 1, 8},
-                          {100, 1, 1, 0, 17},  {127, 1, 1, 0, 64},    {60, 4, 2, 1, 4},  {2048, 1, 1, 0, 8},
-                          {512, 1, 1, 0, 200}, {2048, 2, 1, 1, 1024}, {8, 1, 1, 0, 2},   {16, 2, 2, 1, 5}};
+  const Shape shapes[] = {{256, 8, 4, 1, 8},   {384, 1, 1, 0, 8},     {160, 8, 3, 0, 6},   {128, 1, 1, 0, 8},
+                          {1, 1, 1, 0, 1},     {3, 1, 1, 0, 3},       {72, 24, 5, 1, 6},   {192, 64, 20, 1, 8},
+                          {100, 1, 1, 0, 17},  {127, 1, 1, 0, 64},    {60, 4, 2, 1, 4},    {2048, 1, 1, 0, 8},
+                          {512, 1, 1, 0, 200}, {2048, 2, 1, 1, 1024}, {8, 1, 1, 0, 2},     {16, 2, 2, 1, 5},
+                          {80, 40, 9, 1, 6},   {2, 1, 1, 0, 2},       {300, 300, 20, 1, 9}};
   for (const Shape &shape : shapes)
-    for (int64_t norm_type = 0; norm_type < 2; ++norm_type)
+    for (int64_t norm_type = 0; norm_type < 3; ++norm_type)
       for (const bool with_bias : {false, true})
         for (const int64_t levels : {shape.experts, int64_t{5}}) {
           if (with_bias && levels != shape.experts) continue;  // sums that are equal but for rounding have no order
           for (const int64_t tokens : {1, 9, 40}) {
-            run<Float32>(shape, norm_type, with_bias, levels, tokens, random);
-            run<Float16>(shape, norm_type, with_bias, levels, tokens, random);
-            run<BFloat16>(shape, norm_type, with_bias, levels, tokens, random);
+            const int64_t renorm = tokens == 9;
+            run<Float32>(shape, norm_type, renorm, with_bias, levels, tokens, random);
+            run<Float16>(shape, norm_type, renorm, with_bias, levels, tokens, random);
+            run<BFloat16>(shape, norm_type, renorm, with_bias, levels, tokens, random);
           }
         }
-  for (int64_t norm_type = 0; norm_type < 2; ++norm_type) {
+  for (int64_t norm_type = 0; norm_type < 3; ++norm_type) {
     run_routed<int32_t, int32_t>(norm_type, random);
     run_routed<int32_t, int64_t>(norm_type, random);
     run_routed<int64_t, int32_t>(norm_type, random);

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ascend_moe_gating.plugin.cpu.kernel import BFLOAT16, FLOAT16, FLOAT32, Arguments, run
-from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k, weigh
+from ascend_moe_gating.plugin.reference import choose_experts, divides, moe_gating_top_k, weigh
 from benchmarks import peers
 
 DTYPES = {"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16}
@@ -36,8 +36,8 @@ def strides(array):
     return [stride // array.itemsize for stride in array.strides]
 
 
-def arguments(x, k, dtype, bias=None, out_flag=True, *, k_group=1, group_count=1, group_select_mode=0, norm_type=0,
-              routed_scaling_factor=1.0, eps=1e-20):  # fmt: skip
+def arguments(x, k, dtype, bias=None, out_flag=True, *, k_group=1, group_count=1, group_select_mode=0, renorm=0,
+              norm_type=0, routed_scaling_factor=1.0, eps=1e-20):  # fmt: skip
     """Arguments for the kernel, and the three outputs, filled with what must not survive."""
     tokens, experts = x.shape
     y = np.full((tokens, k), 77, x.dtype)
@@ -47,7 +47,7 @@ def arguments(x, k, dtype, bias=None, out_flag=True, *, k_group=1, group_count=1
         x=address(x), x_row_stride=strides(x)[0], x_column_stride=strides(x)[1],
         bias=address(bias), bias_stride=0 if bias is None else strides(bias)[0],
         tokens=tokens, experts=experts, k=k, k_group=k_group, group_count=group_count,
-        group_select_mode=group_select_mode, renorm=0, norm_type=norm_type,
+        group_select_mode=group_select_mode, renorm=renorm, norm_type=norm_type,
         routed_scaling_factor=routed_scaling_factor, eps=eps, dtype=DTYPES[dtype],
         y=address(y), expert_idx=address(expert_idx), norm_out=address(norm_out),
     )  # fmt: skip
@@ -79,7 +79,7 @@ def check(x, k, dtype="float32", bias=None, **options):
 
     weighing = {name: options[name] for name in ("routed_scaling_factor", "eps") if name in options}
     y32 = kernel(x32, k, "float32", bias32, **options)[0]
-    weights = weigh(norm_out, expert_idx, options.get("norm_type", 0), **weighing)
+    weights = weigh(norm_out, expert_idx, divides(options.get("norm_type", 0), options.get("renorm", 0)), **weighing)
     np.testing.assert_allclose(y32, weights, rtol=1e-6, atol=1e-37)
     np.testing.assert_array_equal(decode(y, dtype), decode(encode(y32, dtype), dtype))  # rounded once, exactly
     return y, expert_idx, norm_out

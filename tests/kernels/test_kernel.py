@@ -49,7 +49,7 @@ def test_the_shapes_of_models_give_the_experts_of_the_reference(model, with_bias
     )
 
 
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("tokens", [1, 7, 1000])
 @pytest.mark.parametrize("experts", [1, 2, 3, 8, 64, 72, 160, 256, 384, 2048])
 def test_any_number_of_experts_up_to_all_of_them_in_order(experts, tokens, norm_type):
@@ -62,11 +62,11 @@ def test_any_number_of_experts_up_to_all_of_them_in_order(experts, tokens, norm_
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("mode", [0, 1])
 @pytest.mark.parametrize(
     ("experts", "group_count", "k_group"),
-    [(6, 2, 1), (72, 24, 5), (160, 8, 3), (192, 64, 20), (256, 8, 4), (2048, 2, 1)],
+    [(4, 2, 1), (6, 2, 1), (72, 24, 5), (80, 40, 9), (160, 8, 3), (192, 64, 20), (256, 8, 4), (2048, 2, 1)],
 )
 def test_groups(experts, group_count, k_group, mode, norm_type, dtype):
     rng = np.random.default_rng(experts + mode)
@@ -78,13 +78,24 @@ def test_groups(experts, group_count, k_group, mode, norm_type, dtype):
         check(x, k, dtype, **options)
 
 
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize(("experts", "k_group"), [(1, 1), (2, 1), (9, 4), (64, 64), (300, 20), (2048, 100)])
+def test_groups_of_one_expert_are_no_groups(experts, k_group, mode):
+    """Of which as many as are kept would be chosen anyway, in any number of groups."""
+    x = np.round(np.random.default_rng(experts).normal(0, 2, (40, experts))).astype(np.float32)
+    x[0], x[1, ::2] = np.nan, -np.inf
+    for norm_type in (0, 1, 2):
+        options = {"k_group": k_group, "group_count": experts, "group_select_mode": mode, "norm_type": norm_type}
+        assert_same(kernel(x, k_group, **options), kernel(x, k_group, norm_type=norm_type))
+
+
 # Any legal call.
 
 
 @st.composite
 def calls(draw):
     group_count = draw(st.sampled_from([1, 1, 2, 3, 4, 8, 16, 64]))
-    size = draw(st.integers(3, {1: 300, 64: 32}.get(group_count, 40)))
+    size = draw(st.integers(1, {1: 300, 64: 32}.get(group_count, 40)))
     k_group = draw(st.integers(1, group_count))
     largest = k_group * size
     dtype = draw(st.sampled_from(sorted(DTYPES)))
@@ -107,7 +118,8 @@ def calls(draw):
         "k_group": k_group,
         "group_count": group_count,
         "group_select_mode": draw(st.integers(0, 1)),
-        "norm_type": draw(st.integers(0, 1)),
+        "renorm": draw(st.integers(0, 1)),
+        "norm_type": draw(st.integers(0, 2)),
         "routed_scaling_factor": draw(st.sampled_from([1.0, 2.5, -0.7, 0.0, 1e-30])),
         "eps": draw(st.sampled_from([1e-20, 0.0, 0.25])),
     }
@@ -176,7 +188,7 @@ def test_threads_change_nothing(tokens, threads):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 def test_no_tokens(norm_type, dtype, threads):
     check(encode(np.zeros((0, 9)), dtype), 2, dtype, norm_type=norm_type, group_count=3, threads=threads)
 
@@ -202,8 +214,8 @@ def test_no_tokens(norm_type, dtype, threads):
         ({"k": 0}, "k is not"),
         ({"k": 7}, "k is not"),
         ({"group_select_mode": 2}, "group_select_mode"),
-        ({"renorm": 1}, "renorm"),
-        ({"norm_type": 2}, "norm_type"),
+        ({"renorm": 2}, "renorm"),
+        ({"norm_type": 3}, "norm_type"),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from tests.kernels.kernel_calls import DTYPES, assert_indices_are_sound, assert_
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mode", [0, 1])
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("value", [0.0, 3.0, -3.0])
 def test_equal_logits_choose_the_lowest_groups_and_experts(value, norm_type, mode, dtype):
     x = encode(np.full((5, 256), value), dtype)
@@ -30,7 +30,7 @@ def test_with_a_bias_of_minus_infinity_masked_experts_tie():
     assert expert_idx.tolist() == [[3, 0, 1]]
 
 
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("finite", [0, 3, 20, 100])
 @pytest.mark.parametrize(("group_count", "k_group"), [(1, 1), (8, 4), (8, 8), (64, 32)])
 @pytest.mark.parametrize("k", [1, 8, 17, 40, 100])
@@ -45,7 +45,7 @@ def test_where_too_few_are_finite_the_lowest_of_the_others_follow(k, group_count
         check(np.where(np.isfinite(bias), x, -np.inf), k, **options)
 
 
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("experts", [64, 256, 2048])
 @pytest.mark.parametrize("k", [1, 8, 12, 33, 64])
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_scores_that_tie_though_their_exponentials_differ(distance, experts):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("share", [0.01, 0.5, 1])
 @pytest.mark.parametrize("k", [1, 8, 17, 128])
 def test_nan_rows_have_distinct_experts_and_do_not_touch_other_rows(k, share, norm_type, dtype):
@@ -132,7 +132,7 @@ def test_nan_rows_have_distinct_experts_and_do_not_touch_other_rows(k, share, no
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("norm_type", [0, 1])
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
 @pytest.mark.parametrize("experts", [3, 8, 16])
 def test_a_nan_in_a_small_gate_is_chosen_last_and_changes_no_other_row(experts, norm_type, dtype):
     clean = encode(np.random.default_rng(experts).normal(0, 1, (100, experts)), dtype)
@@ -179,6 +179,22 @@ def test_the_sigmoid_is_within_3_1_ulp_and_monotonic(low, high):
     assert ulps(scores, 1 / (1 + np.exp(-x.astype(np.float64)))) <= 3.1
     coarse = scores.ravel()[:: 2**21 // 500000]  # neighbouring floats may be swapped by a rounding
     assert (np.diff(coarse) >= 0).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (-8, 8), (-30, 30), (-170, 200)])
+def test_the_root_of_softplus_is_within_2_5_ulp(low, high):
+    x = np.linspace(low, high, 2**21, dtype=np.float32).reshape(-1, 2048)
+    scores = kernel(x, 1, norm_type=2)[2]
+    assert ulps(scores, np.sqrt(np.logaddexp(0, x.astype(np.float64)))) <= 2.5
+    coarse = scores.ravel()[:: 2**21 // 500000]
+    assert (np.diff(coarse) >= 0).all()
+
+
+def test_the_root_of_softplus_at_its_ends():
+    x = np.array([[-np.inf, -3e38, -300, -200, -100, -0.0, 0, 1e4, 3e38, np.inf]], np.float32)
+    scores = kernel(x, 1, norm_type=2)[2]
+    root = [0, 0, 0, 3.8e-44, 1.9287498e-22, 0.83255461, 0.83255461, 100, 3e38**0.5, np.inf]
+    np.testing.assert_allclose(scores, np.array([root], np.float32), rtol=2e-7, atol=1e-45)
 
 
 @pytest.mark.parametrize("spread", [0.01, 1, 5, 20])

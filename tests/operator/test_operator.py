@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k, weigh
+from ascend_moe_gating.plugin.reference import choose_experts, divides, moe_gating_top_k, weigh
 from tests.backends import BACKENDS
 from tests.cases import CASES, DTYPES, Case
 
 CHOOSING = ("k_group", "group_count", "group_select_mode")
-WEIGHING = ("norm_type", "routed_scaling_factor", "eps")
+WEIGHING = ("routed_scaling_factor", "eps")
 
 
 def scores(case, dtype):
@@ -48,7 +48,8 @@ def test_results_are_those_of_the_reference(case, backend, dtype):
         np.testing.assert_array_equal(norm_out.numpy(), exact)
     expected_idx = choose_experts(exact, case.k, float32(bias), **chosen_options(case, CHOOSING))
     np.testing.assert_array_equal(expert_idx.numpy(), expected_idx)
-    weights = weigh(exact, expected_idx, **{"norm_type": 0, **chosen_options(case, WEIGHING)})
+    divided = divides(case.options.get("norm_type", 0), case.options.get("renorm", 0))
+    weights = weigh(exact, expected_idx, divided, **chosen_options(case, WEIGHING))
     torch.testing.assert_close(y, torch.from_numpy(weights).to(dtype))
 
 
