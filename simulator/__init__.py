@@ -13,6 +13,7 @@ from ascend_moe_gating.simulator.faults import fault
 from ascend_moe_gating.simulator.library import active, real_cann
 from ascend_moe_gating.simulator.loading import load
 from ascend_moe_gating.simulator.recording import Allocation, Launch, Operand, Recording, allocations, record
+from ascend_moe_gating.simulator.release import release
 
 __all__ = [
     "Allocation",
@@ -25,4 +26,5 @@ __all__ = [
     "load",
     "real_cann",
     "record",
+    "release",
 ]

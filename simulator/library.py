@@ -22,12 +22,20 @@ _CANN_LIBRARIES = (
 )
 
 _CORE = "libhost_cann.so"
+_TEXTS = (
+    "aclGetRecentErrMsg",
+    "aclrtGetSocName",
+    "host_cann_allocations",
+    "host_cann_log_take",
+    "host_cann_release",
+    "host_cann_wrong_setting",
+)
 
 
 @functools.cache
 def _open(path: str, mode: int) -> ctypes.CDLL:
     library = ctypes.CDLL(path, mode)
-    for name in ("aclGetRecentErrMsg", "host_cann_allocations", "host_cann_log_take", "host_cann_wrong_setting"):
+    for name in _TEXTS:
         getattr(library, name).restype = ctypes.c_char_p
     return library
 

@@ -5,6 +5,16 @@
 using namespace host_cann;              // NOLINT: operations, and the types of parameters
 using namespace host_cann::operations;  // NOLINT
 
+namespace {
+
+// CANN divides by the number of rows. A graph does not come to it: there is no node for what is empty.
+void MoeGatingTopKOfRows(Call &call) {
+  MoeGatingTopK(call);
+  if (call.In(0).sizes[0] == 0) Invalid("x has no rows", kBadTiling);
+}
+
+}  // namespace
+
 ACLNN(Abs, Unary<Abs>, "self out", In, Out)
 ACLNN(Add, Binary<Add>, "self other alpha? out", In, In, Number, Out)
 ACLNN(Addmm, AddMatrices, "self mat1 mat2 beta? alpha? out cube_math_type", In, In, In, Number, Number, Out, int8_t)
@@ -89,14 +99,15 @@ ACLNN(Min, ReduceAlong<Min>, "self out", In, Out)
 ACLNN(MinDim, (ExtremeAlong<false, 0, 1>), "self dimension keep_dims out indices", In, int64_t, bool, Out, Out)
 ACLNN(Minimum, Binary<Minimum>, "self other out", In, In, Out)
 ACLNN(Mm, MatrixProduct, "self mat2 out cube_math_type", In, In, Out, int8_t)
-ACLNN(MoeGatingTopK, MoeGatingTopK,
+ACLNN(MoeGatingTopK, MoeGatingTopKOfRows,
       "x bias? k k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps y "
       "expert_idx out",
       In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out, Out, Out)
+ACLNN(MoeGatingTopKSoftmax, MoeGatingTopKSoftmax, "x finished? k y expert_idx row_idx", In, In, int64_t, Out, Out, Out)
 ACLNN(MoeGatingTopKSoftmaxV2, MoeGatingTopKSoftmaxV2,
       "x finished? k renorm output_softmax_result_flag y expert_idx softmax_result?", In, In, int64_t, int64_t, bool,
       Out, Out, Out)
-ACLNN(MoeGatingTopKV2, MoeGatingTopK,
+ACLNN(MoeGatingTopKV2, MoeGatingTopKOfRows,
       "x bias? input_ids? tid2eid? k k_group group_count group_select_mode renorm norm_type out_flag "
       "routed_scaling_factor eps y expert_idx out",
       In, In, In, In, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, double, double, Out, Out, Out)

@@ -49,6 +49,7 @@ constexpr NodeType kNodeTypes[] = {
     {"MoeGatingTopK", "x bias? input_ids? tid2eid?",
      "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
      MoeGatingTopK},
+    {"MoeGatingTopKSoftmax", "x finished?", "k!", "y expert_idx row_idx", MoeGatingTopKSoftmax},
     {"MoeGatingTopKSoftmaxV2", "x finished?", "k! renorm output_softmax_result_flag", "y expert_idx softmax_result",
      MoeGatingTopKSoftmaxV2},
     {"Mul", "x1 x2", "", "y", Binary<Mul>},

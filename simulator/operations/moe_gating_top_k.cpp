@@ -5,35 +5,52 @@
 #include <thread>
 
 #include "operations.h"
+#include "release.h"
 
 namespace host_cann::operations {
 namespace {
 
-std::string Refused(const moe_gating_top_k_args &g) {
-  if (g.experts < 1 || g.experts > MOE_GATING_MAX_EXPERTS)
-    return "x has " + std::to_string(g.experts) + " experts, not 1 to 2048";
-  if (g.group_count < 1 || g.experts % g.group_count != 0)
-    return "group_count " + std::to_string(g.group_count) + " does not divide the experts";
-  const int64_t group = g.experts / g.group_count;
-  if (group <= 2) return "groups have " + std::to_string(group) + " experts, not more than 2";
-  if ((group + 31) / 32 * 32 * g.group_count > MOE_GATING_MAX_EXPERTS) return "aligned groups exceed 2048 experts";
-  if (g.k_group < 1 || g.k_group > g.group_count)
-    return "k_group " + std::to_string(g.k_group) + " is not in 1 to group_count";
-  if (g.k < 1 || g.k > g.k_group * group)
-    return "k " + std::to_string(g.k) + " is not in 1 to the experts of the kept groups";
-  if (g.group_select_mode != 0 && g.group_select_mode != 1) return "group_select_mode is not 0 or 1";
-  if (g.renorm != 0) return "renorm is not 0";
-  if (g.norm_type != 0 && g.norm_type != 1) return "norm_type is not 0 or 1";
-  return "";
+// As CANN's tilings say it.
+[[noreturn]] void Bad(const char *parameter, int64_t value, const std::string &expected) {
+  Invalid(std::string(parameter) + " is " + std::to_string(value) + ", it must be " + expected + " (" + Present() + ")",
+          kBadTiling);
 }
 
-// What CANN checks of hash routing beyond the rest: only calls without a choice of groups have it.
+// What the tiling of the CANN that the stand-in stands for refuses.
+void CheckAttributes(const moe_gating_top_k_args &g) {
+  const int release = CurrentRelease().number;
+  const bool is_950 = CurrentSoc().is_950;
+  if (is_950 && release < 805) Invalid("there is no kernel for this NPU in " + Present(), kBadTiling);
+  if (g.experts < 1 || g.experts > MOE_GATING_MAX_EXPERTS) Bad("the expert count", g.experts, "between 1 and 2048");
+  if (g.k < 1) Bad("k", g.k, "greater than 0");
+  if (g.group_count < 1 || g.experts % g.group_count != 0)
+    Bad("group_count", g.group_count, "a divisor of the " + std::to_string(g.experts) + " experts");
+  if (g.k_group < 1 || g.k_group > g.group_count)
+    Bad("k_group", g.k_group, "between 1 and group_count " + std::to_string(g.group_count));
+  const int64_t group = g.experts / g.group_count, aligned = (group + 31) / 32 * 32 * g.group_count;
+  const bool one_group = g.k_group == g.group_count || g.group_count == g.experts;  // in effect
+  if (g.k > g.k_group * group)
+    Bad("k", g.k, "at most the experts of the kept groups, " + std::to_string(g.k_group * group));
+  if (release < 805 && group <= 2) Bad("the expert count of a group", group, "greater than 2");
+  if ((release < 805 || !one_group) && aligned > MOE_GATING_MAX_EXPERTS)
+    Bad("group_count times the aligned expert count of a group", aligned, "at most 2048");
+  if (g.group_select_mode != 0 && g.group_select_mode != 1) Bad("group_select_mode", g.group_select_mode, "0 or 1");
+  if (g.group_select_mode == 1 && (is_950 && one_group ? g.experts : group) < 2)
+    Bad("the expert count of a group", group, "greater than 1");
+  const bool renorm = release >= (is_950 ? 901 : 900), softplus = is_950 && release >= 901;
+  if (g.renorm != 0 && !(renorm && g.renorm == 1)) Bad("renorm", g.renorm, renorm ? "0 or 1" : "0");
+  if (g.norm_type < 0 || g.norm_type > (softplus ? 2 : 1))
+    Bad("norm_type", g.norm_type, softplus ? "0, 1 or 2" : "0 or 1");
+}
+
+// Of hash routing beyond the rest.
 void CheckRouting(const moe_gating_top_k_args &g, const View &ids, const View &table) {
+  if (CurrentRelease().number < 902) Invalid("there is no input_ids and tid2eid in " + Present(), kBadTiling);
   for (const View &integers : {ids, table}) {
     if (integers.dtype != DType::kInt32 && integers.dtype != DType::kInt64)
       Invalid("input_ids and tid2eid must be int32 or int64");
   }
-  if (g.k > 64) Invalid("k " + std::to_string(g.k) + " is more than 64, the most of hash routing", kBadTiling);
+  if (CurrentSoc().is_950 && g.k > 64) Bad("k", g.k, "at most 64 for hash routing");
   if (table.sizes.size() != 2 || table.sizes[1] != g.k)
     Invalid("tid2eid is " + Sizes(table.sizes) + ", not [rows, k]", kBadTiling);
   if (ids.sizes != std::vector<int64_t>{g.tokens})
@@ -79,8 +96,7 @@ void MoeGatingTopK(Call &call) {
   args.norm_type = call.Integer("norm_type");
   args.routed_scaling_factor = static_cast<float>(call.Real("routed_scaling_factor", 1));
   args.eps = static_cast<float>(call.Real("eps", 1e-20F));
-  const auto refused = Refused(args);
-  if (!refused.empty()) Invalid(refused, kBadTiling);
+  CheckAttributes(args);
   if (bias.given() && bias.sizes != std::vector<int64_t>{args.experts})
     Invalid("bias is " + Sizes(bias.sizes) + ", not one value per expert", kBadTiling);
   if (call.Has(2) && call.Has(3)) CheckRouting(args, call.In(2), call.In(3));

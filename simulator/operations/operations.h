@@ -3,7 +3,7 @@
 //
 // Here: the operations that the tables of the doors name. Each describes the results and the work of a call, or refuses
 // it. Inputs have places, everything else has a name. Families are templates; the others are in arrange.cpp, compute.cpp,
-// index.cpp, order.cpp, and a file for each of the two that make a gate.
+// index.cpp, order.cpp, and two files for those that make a gate.
 #pragma once
 
 #include "call.h"
@@ -92,6 +92,7 @@ void MaskedFill(Call &call);
 void MaskedSelect(Call &call);
 void MatrixProduct(Call &call);
 void MoeGatingTopK(Call &call);
+void MoeGatingTopKSoftmax(Call &call);
 void MoeGatingTopKSoftmaxV2(Call &call);
 void NormalInto(Call &call);
 void Pack(Call &call);

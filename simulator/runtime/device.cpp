@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "entry_point.h"
 #include "memory.h"
@@ -100,14 +99,6 @@ EXPORT int aclrtGetPrimaryCtxState(int32_t device, uint32_t *flags, int32_t *act
     if (flags != nullptr) *flags = 0;
     Place(active) = Checked(device) == device ? 1 : 0;
   });
-}
-
-EXPORT const char *aclrtGetSocName() { return "Ascend910B1"; }
-
-// "The host stand-in" has no CANN version of its own; it follows the interface of 8.2.
-EXPORT int aclsysGetVersionStr(char *, char *version) {
-  std::strcpy(version, "8.2.0");
-  return 0;
 }
 
 // INF/NaN arithmetic and bfloat16 are there; just-in-time compilation is not.

@@ -6,6 +6,7 @@
 
 #include "device.h"
 #include "entry_point.h"
+#include "release.h"
 
 namespace host_cann {
 namespace {
@@ -67,6 +68,7 @@ void AddFaultOf(const std::string &text) {
 const std::string &WrongSetting() {
   static const auto &wrong = *new std::string([]() -> std::string {
     try {
+      CheckRelease();
       CheckDevices();
       CheckMemory();
       const char *faults = std::getenv(kFaults);
