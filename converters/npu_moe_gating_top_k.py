@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check
+from ascend_moe_gating.converters.refusals import say_needs
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, check
 
 if TYPE_CHECKING:
     from torchair.ge import Tensor
@@ -17,6 +18,8 @@ def npu_moe_gating_top_k(call: Any) -> tuple[Tensor, Tensor, Tensor]:
 
     The node's inputs and attributes have the names of the parameters.
 
+    Where the CANN that is present does not take the call, its refusal of the graph says what is needed.
+
     Raises:
         ValueError, TypeError: the call breaks one of the constraints C1 to C18. Shape inference says so earlier, but
             for what a pass has changed since.
@@ -24,10 +27,11 @@ def npu_moe_gating_top_k(call: Any) -> tuple[Tensor, Tensor, Tensor]:
     """
     from torchair._ge_concrete_graph import ge_apis as ge
 
-    check(SIGNATURE.described(call))
+    described = SIGNATURE.described(call)
+    check(described)
     given = call._asdict()
     if "input_ids" not in inspect.signature(ge.MoeGatingTopK).parameters:
         if call.input_ids is not None or call.tid2eid is not None:
             raise NotImplementedError("the installed torchair's MoeGatingTopK has no hash routing (input_ids, tid2eid)")
         del given["input_ids"], given["tid2eid"]
-    return ge.MoeGatingTopK(given.pop("x"), given.pop("bias"), **given)
+    return say_needs(ge.MoeGatingTopK(given.pop("x"), given.pop("bias"), **given), described, NEEDS)

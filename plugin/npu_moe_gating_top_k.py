@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check, refuse_hash_routing
-from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types
+from ascend_moe_gating.plugin.constraints.needs import refusal
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, check, refuse_hash_routing
+from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types, nothing_to_do
 
 
 @functools.cache  # looking it up takes as long as a keyword
@@ -39,12 +40,13 @@ def npu_moe_gating_top_k(
     """Choose k experts for each token of a Mixture-of-Experts layer, and weigh them.
 
     On CPU and NPU tensors, in eager mode, under fake tensors and inside torch.compile; in all of them the constraints
-    C1 to C19 are checked first. All arithmetic is in float32, the results are contiguous.
+    C1 to C19 are checked first: no published CANN takes what breaks one. What only some take reaches the device, and
+    its refusal says what is needed. All arithmetic is in float32, the results are contiguous.
 
     Hash routing, where input_ids and tid2eid are given: the experts of a token are row input_ids[token] of tid2eid, in
     the order of the table; nothing is chosen, so bias and groups have no effect. The weights are the scores of these
-    experts, as otherwise. At most 64 experts, no choice of groups (C17, C18). An id or expert that does not exist is an
-    error on CPU tensors (C19); an NPU reads whatever lies there. Dynamic shapes: input_ids has as many ids as x has
+    experts, as otherwise. No choice of groups (C18), on 950 at most 64 experts. An id or expert that does not exist is
+    an error on CPU tensors (C19); an NPU reads whatever lies there. Dynamic shapes: input_ids has as many ids as x has
     tokens, so mark both dynamic, or neither; one alone is torch's ConstraintViolationError.
 
     Args:
@@ -54,13 +56,15 @@ def npu_moe_gating_top_k(
         input_ids: [tokens], int64 or int32, on the device of x: the row of tid2eid for each token.
         tid2eid: [ids, k], int64 or int32, on the device of x: experts. Given together with input_ids, or neither is.
         k_group: Groups kept per token, 1 to group_count.
-        group_count: Groups of neighbouring experts; more than 2 experts in each.
-        group_select_mode: Score of a group: 0 the maximum, 1 the sum of the two largest.
-        renorm: 0 is the only value that the kernel takes.
-        norm_type: Scores of the logits: 0 softmax, 1 sigmoid. With 1 the weights of a token are divided by their sum.
+        group_count: Groups of neighbouring experts. Of 1 or 2 experts in each: from CANN 8.5 on.
+        group_select_mode: Score of a group: 0 the maximum, 1 the sum of the two largest. With groups of 1 expert, which
+            then count as one group: on 950.
+        renorm: 1 divides the weights of a token by their sum after a softmax too: from CANN 9.0 on, on 950 from 9.1.
+        norm_type: Scores of the logits: 0 softmax, 1 sigmoid, 2 sqrt(softplus): from CANN 9.1 on, on 950 alone. With 1
+            and 2 the weights of a token are always divided by their sum.
         out_flag: Write the scores to the third result.
         routed_scaling_factor: Factor of the weights.
-        eps: Added to the sum by which the weights are divided (norm_type 1).
+        eps: Added to the sum by which the weights are divided.
 
     Returns:
         y [tokens, k] in the dtype of x, the weights; expert_idx [tokens, k] int32, the experts in descending order of
@@ -71,7 +75,7 @@ def npu_moe_gating_top_k(
         ValueError: A shape, device or number breaks a constraint; the message names argument, rule, value and label.
         TypeError: A Python type or dtype does.
         NotImplementedError: input_ids and tid2eid were given, and the installed torch_npu's operator has none.
-        RuntimeError: The device refused the call; the message carries what CANN said.
+        RuntimeError: The device refused the call; the message carries what CANN said, and what it needs to be taken.
 
     Source: torch_npu's documentation of torch_npu.npu_moe_gating_top_k; CANN's of aclnnMoeGatingTopK and, for hash
     routing, of aclnnMoeGatingTopKV2.
@@ -113,6 +117,8 @@ def npu_moe_gating_top_k(
     )
     if not kernel_checks:
         check(call)
+        if nothing_to_do(x):
+            return x[:, :k].clone(), x.new_empty((0, k), dtype=torch.int32), x.to(torch.float32, copy=True)
     given = _routing(input_ids, tid2eid)
     # Torch takes a quarter of a microsecond to read a keyword, so those that say nothing new are left out; and as much
     # again for the way through a dict, which the gate with most keywords does without.
@@ -151,7 +157,7 @@ def npu_moe_gating_top_k(
         refused = error
     try:  # what the kernel has found broken is said here, where there are TypeErrors as well
         check(call)
-        raise refused
+        raise refusal(refused, SIGNATURE.in_numbers(call), NEEDS)
     finally:
         del refused  # it knows this frame: a circle, in which the tensors would stay
 

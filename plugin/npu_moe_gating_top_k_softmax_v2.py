@@ -8,7 +8,7 @@ import torch
 from torch.compiler import is_dynamo_compiling
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import SIGNATURE, check
-from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types
+from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types, nothing_to_do
 
 
 def npu_moe_gating_top_k_softmax_v2(
@@ -53,6 +53,10 @@ def npu_moe_gating_top_k_softmax_v2(
         check_types(call, SIGNATURE.parameters)
     else:
         check(call)
+        if nothing_to_do(x):
+            softmax = x.float().clone() if output_softmax and not renorm else x.new_empty(0, dtype=torch.float32)
+            y = x[..., :k].clone()
+            return y, torch.empty_like(y, dtype=torch.int32), softmax
     return torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default(
         x, k=k, finished=finished, renorm=renorm, output_softmax=output_softmax
     )

@@ -113,7 +113,8 @@ def _width(mask: Node, source: TwoValued) -> Any:
         return repeats[2] if len(before) == 3 and width == 1 and repeats[:2] == [1, 1] else None
     named = arguments(mask)
     whole = len(before) == 2 and width == 0 and is_dimension(mask, named.get("dim"), -1)
-    return size(named["repeats"]) if whole and not shape(named["repeats"]) else None
+    repeats = named["repeats"]  # a number, or a tensor
+    return size(repeats) if whole and not (isinstance(repeats, Node) and shape(repeats)) else None
 
 
 class Masked(NamedTuple):

@@ -16,7 +16,8 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from ascend_moe_gating.converters.fusion.fx_nodes import aten, cast_from, constant, dtype, shape
 from ascend_moe_gating.converters.fusion.gates import Gate, NotAGate, find_gates
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, Call, check
+from ascend_moe_gating.plugin.constraints.needs import missing
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, Call, check
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import users_line
 
@@ -53,8 +54,11 @@ def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None
     """
     graph = graph_module.graph
     graph.eliminate_dead_code()  # what nobody uses is no other user of an intermediate result
-    with unset_fake_temporarily():
-        found = find_gates(graph, scalars)
+    try:
+        with unset_fake_temporarily():
+            found = find_gates(graph, scalars)
+    except Exception as error:  # a graph that is not understood is left alone, and compiles
+        return [GateReport(False, f"the search for gates failed ({type(error).__name__}: {error})")]
     reports = []
     for gate in found:
         try:
@@ -81,9 +85,12 @@ def _fuse(graph: Graph, gate: Gate) -> dict[str, Any]:
     sizes = [-1, shape(gate.logits)[-1]]
     try:
         bias = None if gate.bias is None else _as_float32(gate.bias, [-1])
-        check(Call(_as_float32(gate.logits, sizes), bias=bias, **gate.parameters))
+        call = Call(_as_float32(gate.logits, sizes), bias=bias, **gate.parameters)
+        check(call)
     except (ValueError, TypeError) as error:
         raise NotAGate(str(error), gate.chosen.call) from error
+    if lacking := missing(call, NEEDS):
+        raise NotAGate(lacking, gate.chosen.call)
     with graph.inserting_before(gate.chosen.call):
         insert = functools.partial(_insert, gate.chosen.call)
         y, expert_idx = _call(insert, gate, sizes)

@@ -11,28 +11,52 @@ from typing import Any
 
 import torch
 
+from ascend_moe_gating.plugin.constraints.needs import Need, refusal
+from ascend_moe_gating.plugin.constraints.rules import nothing_to_do
 from ascend_moe_gating.plugin.constraints.signature import Parameter, Signature
 
 _FORMAT_ND = 2
-_ACL_DTYPES = {torch.float32: 0, torch.float16: 1, torch.int32: 3, torch.uint8: 4, torch.int64: 9, torch.bfloat16: 27}
+_ACL_DTYPES = {torch.float32: 0, torch.float16: 1, torch.int32: 3, torch.int64: 9, torch.bool: 12, torch.bfloat16: 27}
 _C_TYPES: dict[str, Any] = {"Tensor": c_void_p, "int": c_int64, "bool": c_bool, "float": c_double}
 
 
 def call(
-    name: str, signature: Signature, given: Any, results: Sequence[torch.Tensor], without: Sequence[str] = ()
+    name: str,
+    signature: Signature,
+    given: Any,
+    results: Sequence[torch.Tensor],
+    without: Sequence[str] = (),
+    needs: Sequence[Need] = (),
 ) -> None:
     """Launch CANN's call of this name, asynchronously on the current stream of the results' device.
+
+    Without tokens nothing is launched.
 
     Args:
         name: aclnnMoeGatingTopK, ...; its parameters are those of the signature: the tensors, the numbers, the results.
         signature, given: The operator's signature, and a checked call of it.
         results: Contiguous, written by the call.
         without: Parameters that CANN's call does not have.
+        needs: What only some CANN takes of such calls: a refusal says what is missing.
 
     Raises:
         NotImplementedError: the installed CANN has no such call.
         RuntimeError: an entry point failed; the message names it, its status and CANN's own words.
     """
+    if nothing_to_do(given.x):
+        return
+    try:
+        _launch(name, signature, given, results, without)
+    except RuntimeError as error:
+        refused = error
+    else:
+        return
+    raise refusal(refused, given, needs)
+
+
+def _launch(
+    name: str, signature: Signature, given: Any, results: Sequence[torch.Tensor], without: Sequence[str]
+) -> None:
     import torch_npu
 
     cann, device = _cann(), results[0].device

@@ -12,7 +12,7 @@ import torch
 
 from ascend_moe_gating.meta.npu_moe_gating_top_k import empty_results
 from ascend_moe_gating.plugin.aclnn import cann
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, check
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, check
 
 
 @SIGNATURE.implementation
@@ -22,12 +22,13 @@ def npu_moe_gating_top_k(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.T
     Raises:
         ValueError, TypeError: the call breaks one of the constraints C1 to C18.
         NotImplementedError: hash routing was asked for, and this CANN is older than aclnnMoeGatingTopKV2.
-        RuntimeError: a CANN entry point failed; the message names it, its status and CANN's own words.
+        RuntimeError: a CANN entry point failed; the message names it, its status, CANN's own words, and what the call
+            needs if this CANN does not take it.
     """
     check(call)
     results = empty_results(call)
     if call.input_ids is None:  # the first call is older than hash routing, and every CANN has it
-        cann.call("aclnnMoeGatingTopK", SIGNATURE, call, results, without=("input_ids", "tid2eid"))
+        cann.call("aclnnMoeGatingTopK", SIGNATURE, call, results, ("input_ids", "tid2eid"), NEEDS)
     else:
-        cann.call("aclnnMoeGatingTopKV2", SIGNATURE, call, results)
+        cann.call("aclnnMoeGatingTopKV2", SIGNATURE, call, results, needs=NEEDS)
     return results

@@ -1,10 +1,12 @@
 """What `npu_moe_gating_top_k` is given and accepts: its signature, and the one table from which every check and every
 message comes.
 
-The labels C1 to C19 are cited by the messages, the tests and the documentation. The rules are the intersection of the
-operator's documentation and of what its kernel on Atlas A2 and A3 takes. Two are not in the table: C13, that all
-parameters behind k are keywords, is the public function's; C19, that input_ids and tid2eid name rows and experts that
-exist, needs their values, so it holds where these can be read: on the CPU, and on the stand-in when it runs.
+The labels C1 to C19 are cited by the messages, the tests and the documentation. A constraint holds for every published
+CANN, on Atlas A2, A3 and 950; a need is met by some. Two are not in the table: C13, that all parameters behind k are
+keywords, is the public function's; C19, that input_ids and tid2eid name rows and experts that exist, needs their
+values, so it holds where these can be read: on the CPU, and on the stand-in when it runs.
+
+Source: the tilings of MoeGatingTopK in CANN's open-source operators, releases 8.5.0 to 9.2; for 8.3 its documentation.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ascend_moe_gating.plugin.constraints import rules
+from ascend_moe_gating.plugin.constraints.needs import A2_A3, A5, Need
 from ascend_moe_gating.plugin.constraints.rules import Constraint, name_of, names_of
 from ascend_moe_gating.plugin.constraints.signature import Signature
 
@@ -49,8 +52,18 @@ def experts(call: Any) -> int:
     return call.x.shape[1]
 
 
-def _align32(n: int) -> int:
-    return (n + 31) // 32 * 32
+def group_size(call: Any) -> int:
+    return experts(call) // call.group_count
+
+
+def drops_groups(call: Any) -> bool:
+    """Whether groups matter: not where all are kept, nor where each expert is one, as then k decides."""
+    return call.k_group < call.group_count < experts(call)
+
+
+def aligned(call: Any) -> int:
+    """The experts, where those of each group fill a multiple of 32 places."""
+    return (group_size(call) + 31) // 32 * 32 * call.group_count
 
 
 # In this order: a rule may rely on those above it.
@@ -100,20 +113,16 @@ CONSTRAINTS = (
     Constraint(
         "C6",
         ValueError,
-        lambda c: experts(c) // c.group_count <= 2,
-        lambda c: (
-            f"group_count must leave more than 2 experts in a group, got {c.group_count}, "
-            f"which makes groups of {experts(c) // c.group_count}"
-        ),
+        lambda c: c.group_select_mode == 1 and experts(c) < 2,
+        lambda c: f"x must have at least 2 experts for group_select_mode 1 (sum of the two largest), got {experts(c)}",
     ),
     Constraint(
         "C7",
         ValueError,
-        lambda c: _align32(experts(c) // c.group_count) * c.group_count > MAX_EXPERTS,
+        lambda c: drops_groups(c) and aligned(c) > MAX_EXPERTS,
         lambda c: (
-            f"group_count times the experts of a group rounded up to a multiple of 32 must be at most {MAX_EXPERTS}, "
-            f"got {c.group_count} * {_align32(experts(c) // c.group_count)} = "
-            f"{_align32(experts(c) // c.group_count) * c.group_count}"
+            f"group_count times the experts of a group rounded up to a multiple of 32 must be at most {MAX_EXPERTS} "
+            f"where groups are dropped, got {c.group_count} * {aligned(c) // c.group_count} = {aligned(c)}"
         ),
     ),
     Constraint(
@@ -137,12 +146,17 @@ CONSTRAINTS = (
         lambda c: c.group_select_mode not in (0, 1),
         lambda c: f"group_select_mode must be 0 (maximum) or 1 (sum of the two largest), got {c.group_select_mode}",
     ),
-    Constraint("C11", ValueError, lambda c: c.renorm != 0, lambda c: f"renorm must be 0, got {c.renorm}"),
+    Constraint(
+        "C11",
+        ValueError,
+        lambda c: c.renorm not in (0, 1),
+        lambda c: f"renorm must be 0 or 1 (a softmax's weights are divided by their sum too), got {c.renorm}",
+    ),
     Constraint(
         "C12",
         ValueError,
-        lambda c: c.norm_type not in (0, 1),
-        lambda c: f"norm_type must be 0 (softmax) or 1 (sigmoid), got {c.norm_type}",
+        lambda c: c.norm_type not in (0, 1, 2),
+        lambda c: f"norm_type must be 0 (softmax), 1 (sigmoid) or 2 (sqrt of softplus), got {c.norm_type}",
     ),
     Constraint(
         "C14",
@@ -192,18 +206,31 @@ CONSTRAINTS = (
         lambda c: f"tid2eid must be on the device of x, {c.x.device}, got {c.tid2eid.device}",
     ),
     Constraint(
-        "C17",
-        ValueError,
-        lambda c: c.tid2eid is not None and c.k > MAX_ROUTED,
-        lambda c: f"k must be at most {MAX_ROUTED} with input_ids and tid2eid, got {c.k}",
-    ),
-    Constraint(
         "C18",
         ValueError,
-        lambda c: c.tid2eid is not None and c.k_group != c.group_count,
+        lambda c: c.tid2eid is not None and drops_groups(c),
         lambda c: f"k_group must be {c.group_count} (= group_count) with input_ids and tid2eid, got {c.k_group}",
     ),
 )
+NEEDS = (
+    Need("C1", "npu_moe_gating_top_k", lambda c: True, {A2_A3: (8, 0), A5: (8, 5)}),
+    Need("C6", "a group of 1 or 2 experts", lambda c: group_size(c) <= 2, {A2_A3: (8, 5), A5: (8, 5)}),
+    Need(
+        "C6", "group_select_mode=1 with groups of 1 expert", lambda c: c.group_select_mode == 1 and group_size(c) < 2,
+        {A5: (8, 5)},
+    ),
+    Need(
+        "C7", f"group_count times the experts of a group, rounded up to a multiple of 32, above {MAX_EXPERTS}",
+        lambda c: aligned(c) > MAX_EXPERTS, {A2_A3: (8, 5), A5: (8, 5)},
+    ),
+    Need("C11", "renorm=1", lambda c: c.renorm == 1, {A2_A3: (9, 0), A5: (9, 1)}),
+    Need("C12", "norm_type=2", lambda c: c.norm_type == 2, {A5: (9, 1)}),
+    Need("C14", "input_ids and tid2eid", lambda c: c.tid2eid is not None, {A2_A3: (9, 2), A5: (9, 2)}),
+    Need(
+        "C17", f"k above {MAX_ROUTED} with input_ids and tid2eid",
+        lambda c: c.tid2eid is not None and c.k > MAX_ROUTED, {A2_A3: (9, 2)},
+    ),
+)  # fmt: skip
 
 
 def check(call: tuple[Any, ...]) -> None:
@@ -214,42 +241,30 @@ def check(call: tuple[Any, ...]) -> None:
         TypeError: a wrong Python type or dtype.
         ValueError: a wrong shape, device or number.
     """
-    x, k, bias, input_ids, tid2eid, k_group, group_count, group_select_mode, renorm, norm_type, out_flag, scale, eps = (
-        call
-    )
+    x, k, bias, input_ids, tid2eid, k_group, group_count, mode, renorm, norm_type, out_flag, scale, eps = call
     facts: tuple[object, ...] = ()
     if (
         type(x) is Tensor
-        and type(k) is type(k_group) is type(group_count) is type(group_select_mode) is int  # 8.0 and 8 are equal
+        and type(k) is type(k_group) is type(group_count) is type(mode) is int  # 8.0 and 8 are equal
         and type(renorm) is type(norm_type) is int
         and type(out_flag) is bool
         and type(scale) is type(eps) is float
     ):
         try:
-            shape = x.shape
+            _, experts_of_x = x.shape
             facts = (
-                shape[1] if len(shape) == 2 else shape,
+                experts_of_x,
                 x.dtype,
-                None if bias is None else bias.dtype,
-                None if bias is None else bias.shape,
-                None if bias is None else bias.device == x.device,
+                None if bias is None else (bias.shape, bias.dtype, bias.get_device() == x.get_device()),
                 None if input_ids is tid2eid is None else _facts(x, input_ids, tid2eid),
-                k,
-                k_group,
-                group_count,
-                group_select_mode,
-                renorm,
-                norm_type,
-                out_flag,
-                scale,  # a list is faster here than a slice of the call
-                eps,
-            )
+                k, k_group, group_count, mode, renorm, norm_type, out_flag, scale, eps,
+            )  # fmt: skip  # a slice of the call would be slower
             if facts in _passed:
                 return
-        except (AttributeError, TypeError):
-            facts = ()  # what should be a tensor is none: the check below says it
+        except (AttributeError, TypeError, ValueError):
+            facts = ()  # what should be a tensor is none, or has other dimensions: the check below says it
     rules.check_types(call, _PARAMETERS)
-    check_rules(Call(*call))
+    check_rules(SIGNATURE.in_numbers(call))
     if facts:
         _passed.append(facts)
 
@@ -280,4 +295,6 @@ def refuse_hash_routing() -> NoReturn:
     )
 
 
-CHECKS, REFUSALS = (check, check_rules, _align32, experts), (refuse_hash_routing,)  # for make_known_to_dynamo
+# For make_known_to_dynamo.
+CHECKS = (check, check_rules, aligned, drops_groups, experts, group_size)
+REFUSALS = (refuse_hash_routing,)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from ascend_moe_gating.plugin.constraints import rules
-from ascend_moe_gating.plugin.constraints.rules import Constraint, name_of, names_of
+from ascend_moe_gating.plugin.constraints.rules import Constraint
 from ascend_moe_gating.plugin.constraints.signature import Signature
+from ascend_moe_gating.plugin.constraints.softmax import FUNCTIONS, rules_of
 
 SIGNATURE = Signature(
     "npu_moe_gating_top_k_softmax_v2(Tensor x, *, int k=1, Tensor? finished=None, int? renorm=0, "
@@ -21,62 +20,8 @@ SIGNATURE = Signature(
 )
 Call = SIGNATURE.Call
 
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-MAX_K = 1024
-
-
-def rows(call: Any) -> list[int]:
-    return list(call.x.shape[:-1])
-
-
-def largest_k(call: Any) -> int:
-    return min(call.x.shape[-1], MAX_K)
-
-
-# In this order: a rule may rely on those above it.
 CONSTRAINTS = (
-    Constraint(
-        "S1",
-        ValueError,
-        lambda c: c.x.dim() not in (2, 3),
-        lambda c: f"x must have 2 or 3 dimensions (tokens, experts), got shape {list(c.x.shape)}",
-    ),
-    Constraint(
-        "S2",
-        TypeError,
-        lambda c: c.x.dtype not in DTYPES,
-        lambda c: f"x must be {names_of(DTYPES)}, got {name_of(c.x.dtype)}",
-    ),
-    Constraint(
-        "S3",
-        ValueError,
-        lambda c: c.x.shape[-1] < 1,
-        lambda c: f"x must have at least 1 expert (its last dimension), got {c.x.shape[-1]}",
-    ),
-    Constraint(
-        "S4",
-        ValueError,
-        lambda c: c.finished is not None and list(c.finished.shape) != rows(c),
-        lambda c: f"finished must have the shape of x without experts, {rows(c)}, got shape {list(c.finished.shape)}",
-    ),
-    Constraint(
-        "S4",
-        TypeError,
-        lambda c: c.finished is not None and c.finished.dtype != torch.bool,
-        lambda c: f"finished must be bool, got {name_of(c.finished.dtype)}",
-    ),
-    Constraint(
-        "S4",
-        ValueError,
-        lambda c: c.finished is not None and c.finished.device != c.x.device,
-        lambda c: f"finished must be on the device of x, {c.x.device}, got {c.finished.device}",
-    ),
-    Constraint(
-        "S5",
-        ValueError,
-        lambda c: not 1 <= c.k <= largest_k(c),
-        lambda c: f"k must be between 1 and {largest_k(c)} (= experts, at most {MAX_K}), got {c.k}",
-    ),
+    *rules_of("S"),
     Constraint(
         "S6",
         ValueError,
@@ -95,8 +40,10 @@ def check(call: tuple[Any, ...]) -> None:
         ValueError: a wrong shape, device or number.
     """
     rules.check_types(call, _PARAMETERS)
-    rules.check_constraints(Call(*call), CONSTRAINTS)
+    rules.check_constraints(SIGNATURE.in_numbers(call), CONSTRAINTS)
 
 
 _PARAMETERS = SIGNATURE.parameters
-CHECKS, REFUSALS = (check, rows, largest_k), ()  # for make_known_to_dynamo
+NEEDS = ()  # every published CANN takes what breaks no rule
+# For make_known_to_dynamo.
+CHECKS, REFUSALS = (check, *FUNCTIONS), ()

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple, NoReturn
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints.signature import Parameter
+from ascend_moe_gating.plugin.constraints.signature import Parameter, stands_for_a_number
 
 
 class Constraint(NamedTuple):
-    """A rule, broken by a call if `broken` is true; `describe` then says which argument, which rule, which value."""
+    """A rule, broken by a call if `broken` is true; `describe` then says which argument, which rule, which value.
+
+    No published CANN takes what breaks it. What some take is a Need.
+    """
 
     label: str
     error: type[Exception]
@@ -22,8 +25,8 @@ class Constraint(NamedTuple):
 
 def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> None:
     """Raise for the first argument whose Python type its parameter does not take."""
-    for value, (name, _, types, kind, label) in zip(call, parameters, strict=True):
-        if not isinstance(value, types):
+    for value, (name, schema_type, types, kind, label) in zip(call, parameters, strict=True):
+        if not isinstance(value, types) and not (schema_type != "Tensor" and stands_for_a_number(value)):
             if is_dynamo_compiling() and not isinstance(value, _IN_GRAPHS):
                 refuse_type(name, kind, label, f"an object of type {type(value).__name__}")
             refuse_type(name, kind, label, value=value)
@@ -67,6 +70,14 @@ def _in_numbers(value: Any) -> Any:
     if isinstance(value, (torch.SymInt, torch.SymFloat)) and value.node.hint is not None:
         return value.node.hint
     return value
+
+
+def nothing_to_do(x: torch.Tensor) -> bool:
+    """Whether x is on an NPU and has no tokens: CANN's kernels divide by their number, or refuse it."""
+    return type(x) in _PLAIN and x.numel() == 0 and x.device.type == "npu"
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)  # of a fake tensor a size would become fixed
 
 
 def check_keyword_only(positional: tuple[object, ...], first: str, label: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,13 +16,14 @@ import torch
 
 NAMESPACE = "npu"
 
-_INT = (int, numpy.integer, torch.SymInt)
-_BOOL = (bool, numpy.bool_, torch.SymBool)
+# Numbers stand for each other as torch's dispatcher lets them: only a float is no int.
+_INT = (int, numpy.integer, numpy.bool_, torch.SymInt, torch.SymBool)
+_FLOAT = (float, numpy.floating, torch.SymFloat, *_INT)
 _KINDS: dict[str, tuple[tuple[Any, ...], str]] = {
     "Tensor": ((torch.Tensor,), "a Tensor"),
     "int": (_INT, "an int"),
-    "float": ((float, numpy.floating, torch.SymFloat, *_INT), "a number"),
-    "bool": (_BOOL, "a bool"),
+    "float": (_FLOAT, "a number"),
+    "bool": (_FLOAT, "a bool"),
 }
 
 
@@ -94,6 +96,15 @@ class Signature:
         tensors = {name: value.meta for name, value in self.tensors(call).items() if value is not None}
         return call._replace(**tensors)
 
+    def in_numbers(self, call: Any) -> Any:
+        """A call whose numbers are such, as torch's dispatcher makes them of what it takes in their places."""
+        odd = {
+            p.name: number_of(value)
+            for p, value in zip(self.parameters, call, strict=True)
+            if p.schema_type != "Tensor" and not isinstance(value, p.types)
+        }
+        return self.Call(*call)._replace(**odd)
+
     def tensors(self, call: Any) -> dict[str, Any]:
         """The arguments of a call that are tensors or None, by their names in the schema's order."""
         return {p.name: getattr(call, p.name) for p in self.parameters if p.schema_type == "Tensor"}
@@ -106,6 +117,19 @@ class Signature:
         """Note which parameters the operator's definition in this process lacks: torch_npu's may be older than ours."""
         defined = {argument.name for argument in overload._schema.arguments}
         self.absent = tuple(parameter.name for parameter in self.parameters if parameter.name not in defined)
+
+
+def stands_for_a_number(value: Any) -> bool:
+    """Whether torch's dispatcher takes a value for a number that is none of Python's: a tensor of one element, or what
+    has an index."""
+    return value.numel() == 1 if isinstance(value, torch.Tensor) else hasattr(value, "__index__")
+
+
+def number_of(value: Any) -> Any:
+    """The number that such a value stands for; what stands for none is left alone."""
+    if not stands_for_a_number(value):
+        return value
+    return value.item() if isinstance(value, torch.Tensor) else operator.index(value)
 
 
 def _parameter(argument: Any, labels: Mapping[str, str]) -> Parameter:

@@ -66,6 +66,11 @@ OPERATORS = (
         compiled_cpu=dispatch.register,
     ),
     Operator(
+        "npu_moe_gating_top_k_softmax",
+        node="MoeGatingTopKSoftmax",
+        npu_call="aclnnMoeGatingTopKSoftmax",
+    ),
+    Operator(
         "npu_moe_gating_top_k_softmax_v2",
         node="MoeGatingTopKSoftmaxV2",
         npu_call="aclnnMoeGatingTopKSoftmaxV2",

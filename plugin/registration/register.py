@@ -10,12 +10,13 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import torch
 
 from ascend_moe_gating import simulator
+from ascend_moe_gating.plugin.constraints.needs import present_and
 from ascend_moe_gating.plugin.constraints.rules import make_known_to_dynamo
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import names_the_users_line
@@ -25,6 +26,7 @@ from ascend_moe_gating.plugin.registration.after_import import after_import, imp
 from ascend_moe_gating.plugin.registration.operators import OPERATORS, Operator
 
 _TORCHAIR_CONVERTERS = "torchair._ge_concrete_graph.ge_converter.custom"
+_TORCHAIR_GRAPHS = "torchair.core._backend"
 _COMPILERS = ("torchair.npu_fx_compiler", "npugraph_ex.npu_fx_compiler")  # the second is the backend of that name
 
 
@@ -39,12 +41,14 @@ class Status:
     shape_inference: str
     graph: str
     fusion: str
+    cann: str = ""  # as it is when it is asked for
 
     def __str__(self) -> str:
         rows = {
             "operator": f"{self.name}, {self.definition}",
             "CPU": self.cpu,
             "NPU": self.npu,
+            "CANN": self.cann,
             "shapes": self.shape_inference,
             "graph": self.graph,
             "fusion": self.fusion,
@@ -69,7 +73,8 @@ def status(operator: str = OPERATORS[0].name) -> Status:
         raise RuntimeError("ascend_moe_gating.status() was called while torch or torch_npu is being imported")
     if operator not in _statuses:
         raise ValueError(f"operator must be {' or '.join(_statuses)}, got {operator}")
-    return _statuses[operator]
+    needs = next(known.constraints.NEEDS for known in OPERATORS if known.name == operator)
+    return replace(_statuses[operator], cann=present_and(needs))
 
 
 def register() -> None:
@@ -82,6 +87,7 @@ def register() -> None:
     for operator in OPERATORS:
         _statuses[operator.name] = _register(operator, missing)
     if not missing:
+        after_import(_TORCHAIR_GRAPHS, _register_refusals)
         for compiler in _COMPILERS:
             after_import(compiler, functools.partial(_register_fusion, compiler))
 
@@ -110,6 +116,12 @@ def _register_fusion(compiler: str) -> None:
     from ascend_moe_gating.converters.fusion import hook  # takes a while, and who compiles nothing needs none of it
 
     hook.register(sys.modules[compiler])
+
+
+def _register_refusals() -> None:
+    from ascend_moe_gating.converters import refusals
+
+    refusals.register(sys.modules[_TORCHAIR_GRAPHS])
 
 
 def _library(kind: str = "IMPL") -> torch.library.Library:

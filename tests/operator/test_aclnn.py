@@ -11,8 +11,10 @@ from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 def test_a_refusal_of_the_first_phase(monkeypatch):
     monkeypatch.setattr(aclnn, "check", lambda *arguments: None)  # as if the constraints let something pass
     x = torch.zeros(2, 8).npu()
-    with pytest.raises(RuntimeError, match=r"aclnnMoeGatingTopKGetWorkspaceSize returned 561002: .*renorm is not 0"):
-        aclnn.npu_moe_gating_top_k(x, 2, renorm=1)
+    with pytest.raises(
+        RuntimeError, match=r"aclnnMoeGatingTopKGetWorkspaceSize returned 561002: .*renorm is 2, it must be 0 or 1"
+    ):
+        aclnn.npu_moe_gating_top_k(x, 2, renorm=2)
     with pytest.raises(RuntimeError, match=r"aclnnMoeGatingTopKGetWorkspaceSize returned 161002: .*bias .* x's dtype"):
         aclnn.npu_moe_gating_top_k(x, 2, bias=torch.zeros(8, dtype=torch.float16).npu())
     assert aclnn.npu_moe_gating_top_k(x, 2)[1].cpu().tolist() == [[0, 1], [0, 1]]

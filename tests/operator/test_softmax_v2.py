@@ -225,7 +225,7 @@ def test_while_compiling(violation, dynamic, fullgraph):
         ((2,), {}, "k and all later parameters must be given by keyword, got 1 more by position (S7)"),
         ((), {"k": 2.0}, "k must be an int, got 2.0 of type float (S5)"),
         ((), {"renorm": "1"}, "renorm must be an int or None, got '1' of type str (S6)"),
-        ((), {"output_softmax": 1}, "output_softmax must be a bool or None, got 1 of type int"),
+        ((), {"output_softmax": "1"}, "output_softmax must be a bool or None, got '1' of type str"),
         ((), {"finished": [True]}, "finished must be a Tensor or None, got [True] of type list (S4)"),
     ],
 )

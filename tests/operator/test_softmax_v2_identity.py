@@ -53,7 +53,8 @@ def test_the_schema_is_the_one_of_torch_npu():
 
 def test_the_status_names_what_it_knows():
     assert "composed of torch's operations" in ascend_moe_gating.status(SIGNATURE.name).cpu
-    with pytest.raises(ValueError, match=f"operator must be npu_moe_gating_top_k or {SIGNATURE.name}, got other"):
+    names = f"npu_moe_gating_top_k or npu_moe_gating_top_k_softmax or {SIGNATURE.name}"
+    with pytest.raises(ValueError, match=f"operator must be {names}, got other"):
         ascend_moe_gating.status("other")
 
 

@@ -62,17 +62,16 @@ VIOLATIONS = (
     Violation(
         "C6",
         ValueError,
-        "group_count must leave more than 2 experts in a group, got 64, which makes groups of 2",
-        (4, 128),
+        "x must have at least 2 experts for group_select_mode 1 (sum of the two largest), got 1",
+        (4, 1),
         k=1,
-        options=_grouped(64),
+        options={"group_select_mode": 1},
     ),
-    Violation("C6", ValueError, "groups of 2", (4, 2), k=1),
     Violation(
         "C7",
         ValueError,
-        "group_count times the experts of a group rounded up to a multiple of 32 must be at most 2048, "
-        "got 86 * 32 = 2752",
+        "group_count times the experts of a group rounded up to a multiple of 32 must be at most 2048 "
+        "where groups are dropped, got 86 * 32 = 2752",
         (4, 258),
         k=1,
         options=_grouped(86),
@@ -100,8 +99,19 @@ VIOLATIONS = (
         "group_select_mode must be 0 (maximum) or 1 (sum of the two largest), got 2",
         options={"group_select_mode": 2},
     ),
-    Violation("C11", ValueError, "renorm must be 0, got 1", options={"renorm": 1}),
-    Violation("C12", ValueError, "norm_type must be 0 (softmax) or 1 (sigmoid), got 3", options={"norm_type": 3}),
+    Violation(
+        "C11",
+        ValueError,
+        "renorm must be 0 or 1 (a softmax's weights are divided by their sum too), got 2",
+        options={"renorm": 2},
+    ),
+    Violation("C11", ValueError, "(a softmax's weights are divided by their sum too), got -1", options={"renorm": -1}),
+    Violation(
+        "C12",
+        ValueError,
+        "norm_type must be 0 (softmax), 1 (sigmoid) or 2 (sqrt of softplus), got 3",
+        options={"norm_type": 3},
+    ),
     Violation(
         "C14",
         ValueError,
@@ -138,13 +148,6 @@ VIOLATIONS = (
     ),
     Violation(
         "C16", TypeError, "tid2eid must be int64 or int32, got float32", options=_routed(table_dtype=torch.float32)
-    ),
-    Violation(
-        "C17",
-        ValueError,
-        "k must be at most 64 with input_ids and tid2eid, got 65",
-        k=65,
-        options=_routed(table=(10, 65)),
     ),
     Violation(
         "C18",

@@ -52,3 +52,21 @@ def test_the_equivalent_formula_is_equivalent(case):
     np.testing.assert_allclose(scores, expected[2], rtol=1e-6)
     np.testing.assert_array_equal(expert_idx, choose_experts(scores.numpy(), case.k, bias, **choosing))
     np.testing.assert_allclose(y, expected[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
+@pytest.mark.parametrize("groups", [{}, {"k_group": 2, "group_count": 4}, {"k_group": 5, "group_count": 32}])
+@pytest.mark.parametrize("mode", [0, 1])
+def test_nan_comes_last_in_the_equivalent_formula_as_in_the_reference(norm_type, groups, mode):
+    names = {"torch": torch}
+    exec(EQUIVALENT, names)
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 1, (200, 32)).astype(np.float32)
+    x[rng.random(x.shape) < 0.3] = np.nan
+    x[1::3][rng.random(x[1::3].shape) < 0.3] = -np.inf
+    options = {"norm_type": norm_type, "group_select_mode": mode, "bias": rng.normal(0, 1, 32).astype(np.float32)}
+    expected = moe_gating_top_k(x, 5, **options, **groups)
+    options["bias"] = torch.from_numpy(options["bias"])
+    y, expert_idx, _ = names["npu_moe_gating_top_k"](torch.from_numpy(x), 5, **options, **groups)
+    np.testing.assert_array_equal(expert_idx, expected[1])
+    np.testing.assert_allclose(y, expected[0], rtol=1e-5)

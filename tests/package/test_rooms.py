@@ -19,7 +19,7 @@ MAY_KNOW = {
     "simulator/graph": ("simulator/operations", "simulator/runtime"),
     "simulator": (),
     "plugin/environment": (),
-    "plugin/constraints": (),
+    "plugin/constraints": ("plugin/environment",),
     "plugin": ("plugin/constraints",),
     "meta": ("plugin/constraints",),
     "converters": ("plugin/constraints",),

@@ -1,0 +1,23 @@
+"""npu_moe_gating_top_k_softmax on CPU tensors, of torch's own operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax import SIGNATURE, check
+from ascend_moe_gating.plugin.cpu.npu_moe_gating_top_k_softmax_v2 import npu_moe_gating_top_k_softmax_v2
+
+
+@SIGNATURE.implementation
+def npu_moe_gating_top_k_softmax(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The CPU kernel: that of the second version, and where in a list of the experts, rank by rank, each result lies.
+
+    Raises:
+        ValueError, TypeError: the call breaks one of the constraints T1 to T5.
+    """
+    check(call)
+    y, expert_idx, _ = npu_moe_gating_top_k_softmax_v2(call.x, k=call.k, finished=call.finished)
+    columns = torch.arange(expert_idx.numel(), dtype=torch.int32).reshape(call.k, -1)
+    return y, expert_idx, columns.t().reshape(expert_idx.shape).contiguous()
