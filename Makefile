@@ -32,6 +32,7 @@ demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
 	@$(RUN) examples/graph.py
 	@$(RUN) examples/gate.py
+	@ASCEND_MOE_GATING_SOC=Ascend950PR_9579 $(RUN) examples/deepseek_v4.py
 
 ifdef PAIR
 test:

@@ -193,7 +193,7 @@ def test_versions(text, version):
 def test_a_gate_that_this_cann_does_not_take_is_not_fused():
     def gate(logits):  # the best of pairs of experts
         scores = logits.softmax(1)
-        best = scores.unflatten(1, (8, 2)).amax(2)
+        best = scores.unflatten(1, (8, 2)).max(2).values
         kept = torch.zeros_like(best).scatter(1, best.topk(3, 1, sorted=False).indices, 1.0)
         masked = scores.masked_fill(~kept.unsqueeze(2).expand(-1, -1, 2).reshape(-1, 16).bool(), 0.0)
         return masked.topk(2, 1)

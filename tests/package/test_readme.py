@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from ascend_moe_gating.plugin.constraints.needs import A2_A3, A5
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k
+from ascend_moe_gating.plugin.registration.operators import OPERATORS
 from tests.cases import CASES
 from tests.programs import ROOT, launch, start
 
-USE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+README = (ROOT / "README.md").read_text()
+USE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_lines_for_an_npu_run_as_they_are(tmp_path):
@@ -37,6 +40,19 @@ def test_the_lines_that_explain_print_what_they_say(tmp_path):
     for said in re.findall("^# (.*)$", EXPLAINS, re.MULTILINE):
         assert re.search(re.escape(said).replace(re.escape("..."), ".*"), printed)
     assert (tmp_path / "router.svg").read_text().startswith("<?xml")
+
+
+def test_what_each_cann_takes_is_what_the_tables_say():
+    rows = []
+    for operator in OPERATORS:
+        for need in operator.constraints.NEEDS:
+            what = f"`{operator.name}`" + ("" if need.what == operator.name else f": {need.what}")
+            releases = (need.since.get(family) for family in (A2_A3, A5))
+            told = ("no" if release is None else ".".join(map(str, release)) for release in releases)
+            of_the_first = operator is OPERATORS[0] and need.what != operator.name
+            rows.append(f"| {need.what if of_the_first else what} | {' | '.join(told)} |")
+    _, table = re.search(r"<!-- needs:(.*?)-->\n(.*?)<!-- /needs -->", README, re.DOTALL).groups()
+    assert table.splitlines()[2:] == rows
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
