@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ascend_moe_gating.plugin.constraints.needs import Need, refusal
+from ascend_moe_gating.plugin.constraints.needs import Need, saying_needs
 from ascend_moe_gating.plugin.constraints.rules import nothing_to_do
 from ascend_moe_gating.plugin.constraints.signature import Parameter, Signature
 
@@ -45,13 +45,8 @@ def call(
     """
     if nothing_to_do(given.x):
         return
-    try:
+    with saying_needs(given, needs):
         _launch(name, signature, given, results, without)
-    except RuntimeError as error:
-        refused = error
-    else:
-        return
-    raise refusal(refused, given, needs)
 
 
 def _launch(

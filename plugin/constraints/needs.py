@@ -5,7 +5,8 @@ Such a call is passed on. If the CANN that is present refuses it, the error says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ascend_moe_gating.plugin.environment.cann import Cann, present
@@ -56,6 +57,18 @@ def refusal(error: Exception, call: Any, needs: Iterable[Need]) -> Exception:
     explained = kind(f"{error}\n{lacking}")
     explained.__cause__ = error
     return explained
+
+
+@contextmanager
+def saying_needs(call: Any, needs: Iterable[Need]) -> Iterator[None]:
+    """Let a device's refusal of a Call say what the call needs."""
+    try:
+        yield
+    except RuntimeError as error:
+        explained = refusal(error, call, needs)
+        if explained is error:
+            raise
+        raise explained from error
 
 
 def present_and(needs: Iterable[Need]) -> str:

@@ -45,7 +45,7 @@ WHY_NOT = {
     of_logits: r"is not fused: the experts are chosen first and scored afterwards",
     leaking: r"is not fused: the intermediate result _softmax is also used by output",
     half: r"is not fused: the scores are computed in bfloat16, the operator computes in float32",
-    too_many_groups: r"is not fused: group_count must leave more than 2 experts in a group, got 128.* \(C6\)",
+    too_many_groups: r"is not fused: group_count times .* must be at most 2048 where .*, got 128 \* 32 = 4096 \(C7\)",
 }
 
 

@@ -23,6 +23,7 @@ def said():
 
 @pytest.fixture
 def device_memory():
+    torch.npu.set_device(0)  # the device of this thread, whichever test comes first
     torch.npu.init()
     address = ctypes.c_void_p()
     assert acl.aclrtMalloc(ctypes.byref(address), ctypes.c_size_t(1000), 0) == 0

@@ -88,7 +88,7 @@ def test_what_is_not_a_graph_is_not_loaded(made, change, message):
         (lambda g: setattr(node(g, "MoeGatingTopK").attr["surprise"], "i", 1), "there is no attribute surprise"),
         (lambda g: node(g, "MoeGatingTopK").attr.pop("k"), "attribute k is missing"),
         (lambda g: node(g, "Const").attr.pop("value"), "attribute value is missing"),
-        (lambda g: setattr(node(g, "MoeGatingTopK").attr["k"], "i", 99), "k 99 is not in 1 to the experts"),
+        (lambda g: setattr(node(g, "MoeGatingTopK").attr["k"], "i", 99), "k is 99, it must be at most the experts"),
         (lambda g: setattr(node(g, "Mul").output_desc[0], "name", "z"), "the outputs are z, not y"),
         (
             lambda g: setattr(node(g, "Mul"), "type", "Erf"),
