@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <utility>
 
 #include "entry_point.h"
 #include "memory.h"
@@ -66,19 +65,15 @@ EXPORT int aclInit(const char *) {
   });
 }
 
-// torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten. It
-// calls aclFinalize only of an old CANN: otherwise the process says it when it ends.
-static void TellLeaks() {
-  static bool told = false;
-  if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr || std::exchange(told, true)) return;
-  for (const auto &[device, address, bytes] : Allocations()) {
-    std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address,
-                 device);
-  }
-}
-[[gnu::destructor]] static void TellLeaksAtTheEnd() { TellLeaks(); }
+// torch_npu keeps what its caches and live tensors hold; who frees everything may want to know what was forgotten.
 EXPORT int aclFinalize() {
-  return EntryPoint(__func__, [] { TellLeaks(); });
+  return EntryPoint(__func__, [] {
+    if (std::getenv("ASCEND_MOE_GATING_SIMULATOR_LEAKS") == nullptr) return;
+    for (const auto &[device, address, bytes] : Allocations()) {
+      std::fprintf(stderr, "host stand-in for CANN: %zu bytes at %p on device %d were never freed\n", bytes, address,
+                   device);
+    }
+  });
 }
 
 // A forked process may ask too.

@@ -155,7 +155,7 @@ def test_freed_memory_is_refused_with_its_size():
 def test_allocations_are_listed_and_leaks_reported(device_memory):
     mine = [allocation for allocation in simulator.allocations() if allocation.address == device_memory]
     assert mine == [simulator.Allocation(0, device_memory, 1000)]
-    leak = "torch.npu.init()\na = ctypes.c_void_p()\nacl = ctypes.CDLL('libascendcl.so')\n"
+    leak = "torch.npu.set_device(0)\na = ctypes.c_void_p()\nacl = ctypes.CDLL('libascendcl.so')\n"
     leak += "acl.aclrtMalloc(ctypes.byref(a), ctypes.c_size_t(12345), 0)"
     assert "12345 bytes" in on_stand_in(leak, ASCEND_MOE_GATING_SIMULATOR_LEAKS="1").stderr
     assert "12345 bytes" not in on_stand_in(leak).stderr
