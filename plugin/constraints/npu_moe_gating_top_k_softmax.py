@@ -4,12 +4,9 @@ every message comes. The labels T1 to T5 are this operator's.
 
 from __future__ import annotations
 
-from typing import Any
-
-from ascend_moe_gating.plugin.constraints import rules
 from ascend_moe_gating.plugin.constraints.needs import A2_A3, Need
 from ascend_moe_gating.plugin.constraints.signature import Signature
-from ascend_moe_gating.plugin.constraints.softmax import FUNCTIONS, rules_of
+from ascend_moe_gating.plugin.constraints.softmax import FUNCTIONS, checker, rules_of
 
 SIGNATURE = Signature(
     "npu_moe_gating_top_k_softmax(Tensor x, Tensor? finished=None, int k=1) "
@@ -27,19 +24,7 @@ NEEDS = (
     ),
 )
 
+check = checker(SIGNATURE, CONSTRAINTS)
 
-def check(call: tuple[Any, ...]) -> None:
-    """Raise the error of the first constraint that a call breaks, a Call or its values in the same order; sizes may be
-    symbolic.
-
-    Raises:
-        TypeError: a wrong Python type or dtype.
-        ValueError: a wrong shape, device or number.
-    """
-    rules.check_types(call, _PARAMETERS)
-    rules.check_constraints(SIGNATURE.in_numbers(call), CONSTRAINTS)
-
-
-_PARAMETERS = SIGNATURE.parameters
 # For make_known_to_dynamo.
 CHECKS, REFUSALS = (check, *FUNCTIONS), ()

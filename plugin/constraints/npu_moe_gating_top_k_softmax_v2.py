@@ -6,12 +6,9 @@ The labels S1 to S7 are this operator's. S7, that all parameters behind x are ke
 
 from __future__ import annotations
 
-from typing import Any
-
-from ascend_moe_gating.plugin.constraints import rules
 from ascend_moe_gating.plugin.constraints.rules import Constraint
 from ascend_moe_gating.plugin.constraints.signature import Signature
-from ascend_moe_gating.plugin.constraints.softmax import FUNCTIONS, rules_of
+from ascend_moe_gating.plugin.constraints.softmax import FUNCTIONS, checker, rules_of
 
 SIGNATURE = Signature(
     "npu_moe_gating_top_k_softmax_v2(Tensor x, *, int k=1, Tensor? finished=None, int? renorm=0, "
@@ -30,20 +27,8 @@ CONSTRAINTS = (
     ),
 )
 
+check = checker(SIGNATURE, CONSTRAINTS)
 
-def check(call: tuple[Any, ...]) -> None:
-    """Raise the error of the first constraint that a call breaks, a Call or its values in the same order; sizes may be
-    symbolic.
-
-    Raises:
-        TypeError: a wrong Python type or dtype.
-        ValueError: a wrong shape, device or number.
-    """
-    rules.check_types(call, _PARAMETERS)
-    rules.check_constraints(SIGNATURE.in_numbers(call), CONSTRAINTS)
-
-
-_PARAMETERS = SIGNATURE.parameters
 NEEDS = ()  # every published CANN takes what breaks no rule
 # For make_known_to_dynamo.
 CHECKS, REFUSALS = (check, *FUNCTIONS), ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from ascend_moe_gating.plugin.constraints.rules import Constraint, name_of, names_of
+from ascend_moe_gating.plugin.constraints.rules import Constraint, check_constraints, check_types, name_of, names_of
+from ascend_moe_gating.plugin.constraints.signature import Signature
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 MAX_K = 1024
@@ -68,6 +70,23 @@ def rules_of(letter: str) -> tuple[Constraint, ...]:
             lambda c: f"k must be between 1 and {largest_k(c)} (= experts, at most {MAX_K}), got {c.k}",
         ),
     )
+
+
+def checker(signature: Signature, constraints: tuple[Constraint, ...]) -> Callable[[tuple[Any, ...]], None]:
+    """The function that holds a call of an operator to its constraints."""
+
+    def check(call: tuple[Any, ...]) -> None:
+        """Raise the error of the first constraint that a call breaks, a Call or its values in the same order; sizes may
+        be symbolic.
+
+        Raises:
+            TypeError: a wrong Python type or dtype.
+            ValueError: a wrong shape, device or number.
+        """
+        check_types(call, signature.parameters)
+        check_constraints(signature.in_numbers(call), constraints)
+
+    return check
 
 
 FUNCTIONS = (rows, largest_k)
