@@ -23,10 +23,12 @@ TWO_THREADS = 1.8  # times faster than one
 ONE_TOKEN = 8  # times faster than best eager, for V3, from Python
 EQUAL_LOGITS = 1.6  # of the time with random logits
 SPECIAL_LOGITS = 2.5  # the same, where a softmax is saturated, or of NaN
+SQRT_SOFTPLUS = 1.6  # of the time with a sigmoid
+RENORM = 1.05  # of the time without
 END_OF_MEMORY = 1.1  # of the time elsewhere
 LINEAR = 1.3  # of the time per token with 1024 tokens
-PUBLIC = 1.15  # of torch_npu's own call
-CHECKS = 1.0  # us
+PUBLIC = 1.1  # of torch_npu's own call
+CHECKS = 0.5  # us
 
 
 class Promise(NamedTuple):
@@ -115,6 +117,10 @@ def of_the_studies(studies: dict[str, list[dict]]) -> list[Promise]:
     growth = {label(result): slowest_growth(result) for result in studies["linearity"]}
     versions = ratios(studies["versions"], "avx2", "avx512")
     special = studies["special_logits"]
+
+    def scored_by(way: str) -> list[dict]:
+        return [result for result in studies["ways_to_score"] if way in result["seconds"]]
+
     return [
         promise("awkward shape / nearest model, per expert", SHAPE, awkward),
         promise("AVX2 / AVX-512", AVX2, versions, without="this processor has no AVX-512"),
@@ -122,6 +128,8 @@ def of_the_studies(studies: dict[str, list[dict]]) -> list[Promise]:
         promise("equal logits / random logits", EQUAL_LOGITS, ratios(special, "equal", "random")),
         promise("saturated logits / random logits", SPECIAL_LOGITS, ratios(special, "saturated", "random")),
         promise("logits of NaN / random logits", SPECIAL_LOGITS, ratios(special, "nan", "random")),
+        promise("sqrt(softplus) / sigmoid", SQRT_SOFTPLUS, ratios(scored_by("norm_type"), "norm_type", "plain")),
+        promise("renorm / without", RENORM, ratios(scored_by("renorm"), "renorm", "plain")),
         promise("end of memory / elsewhere", END_OF_MEMORY, ratios(studies["end_of_memory"], "end", "elsewhere")),
         promise(f"time per token / that of {MANY[0]} tokens", LINEAR, growth),
     ]

@@ -56,6 +56,18 @@ def special_logits(seconds: float) -> Iterator[dict]:
             yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
 
 
+def ways_to_score(seconds: float) -> Iterator[dict]:
+    """The kernel by sqrt(softplus) as by a sigmoid, of DeepSeek-V4's gate and of Kimi's; and a softmax with renorm."""
+    gates = {"V4": Model(256, 6, True, {"norm_type": 1}), "Kimi": MODELS["Kimi"], "Qwen3": MODELS["Qwen3"]}
+    for dtype in PROMISED_DTYPES:
+        for name, model in gates.items():
+            logits, bias = inputs(model, TOKENS, dtype)
+            other = {"renorm": 1} if name == "Qwen3" else {"norm_type": 2}
+            ways = {"plain": model.options, next(iter(other)): model.options | other}
+            contestants = {way: kernel.prepared(logits, bias, model.k, options) for way, options in ways.items()}
+            yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
+
+
 def end_of_memory(seconds: float) -> Iterator[dict]:
     """The kernel on few tokens behind which memory ends, and on others: nothing may be fetched from there."""
     for dtype in PROMISED_DTYPES:
@@ -104,9 +116,8 @@ def awkward_shapes(seconds: float) -> Iterator[dict]:
         yield {"dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds * len(every) / 4)}
 
 
-STUDIES = {
-    study.__name__: study for study in (versions, threads, linearity, special_logits, end_of_memory, awkward_shapes)
-}
+ALL = (versions, threads, linearity, special_logits, ways_to_score, end_of_memory, awkward_shapes)
+STUDIES = {study.__name__: study for study in ALL}
 
 
 def measure(seconds: float) -> dict[str, list[dict]]:
