@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +41,8 @@ if "avx512" in OF_THE_MACHINE:
 
     def test_the_avx512_version_emulated():
         """Its instructions are written out in tests/kernels/avx512.h: no processor is too old for this test."""
-        command = ["make", "--silent", "--no-print-directory", "avx512"]
+        cmake = Path(sys.executable).with_name("cmake")
+        command = ["make", "--silent", "--no-print-directory", "avx512", f"CMAKE={cmake}"]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert (result.returncode, result.stdout) == (0, "avx512\n"), result.stderr
 
