@@ -38,6 +38,7 @@ _IN_GRAPHS = (torch.Tensor, bool, int, float, str, type(None), list, tuple, torc
 def refuse_type(name: str, kind: str, label: str, given: str = "", value: object = None) -> NoReturn:
     """Raise the error of an argument of the wrong Python type: it was given this value, or what `given` says."""
     if not given:
+        value = value if isinstance(value, torch.Tensor) else _in_numbers(value)
         type_in_a_graph = type(value).__name__
         given = f"{value!r} of type {type_in_a_graph.removeprefix('immutable_').removeprefix('Fake')}"
     owner = f" ({label})" if label else ""
