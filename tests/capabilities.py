@@ -25,11 +25,21 @@ def _torchair(name):
     return hasattr(inference, name)
 
 
+def _inductor():
+    """Some torch_npu want triton's driver of an NPU for Inductor on the CPU too."""
+    try:
+        torch.compile(lambda x: x + 1, backend="inductor")(torch.zeros(2))
+    except Exception:
+        return False
+    return True
+
+
 PROBES = {
     "hash routing": _hash_routing,
     "npugraph_ex": lambda: importlib.util.find_spec("npugraph_ex") is not None,
     "dim gears": lambda: _torchair("set_dim_gears"),
     "cache_compile": lambda: _torchair("cache_compile"),
+    "Inductor": _inductor,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
 }
 

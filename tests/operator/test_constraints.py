@@ -17,6 +17,7 @@ from tests.errors import raises_within
 from tests.operator.violations import VIOLATIONS
 
 operator = torch.ops.npu.npu_moe_gating_top_k.default
+NEEDS = pytest.mark.needs("hash routing")
 
 
 def each(violations):
@@ -25,8 +26,7 @@ def each(violations):
 
 def by_the_definition(violations):
     """Of calls that reach torch's dispatcher: its definition must have the parameters."""
-    needs = pytest.mark.needs("hash routing")
-    return [pytest.param(v, marks=needs) if "input_ids" in v.options else v for v in violations]
+    return [pytest.param(v, marks=NEEDS) if "input_ids" in v.options else v for v in violations]
 
 
 each_violation = each(VIOLATIONS)
@@ -34,6 +34,11 @@ each_violation_when_compiled = each(by_the_definition(VIOLATIONS))
 # torch's dispatcher looks at Python types before any kernel of this project runs.
 each_violation_of_a_value = each(
     by_the_definition(v for v in VIOLATIONS if isinstance(v.k, int) and not isinstance(v.bias, float))
+)
+
+
+each_way_to_the_checks = pytest.mark.parametrize(
+    "call", [SIGNATURE.implementation(check), pytest.param(operator, marks=NEEDS)], ids=["check", "operator"]
 )
 
 
@@ -222,7 +227,7 @@ def test_a_call_that_passed_does_not_let_one_with_other_tensors_pass():
             check(Call(others[0], 8, others[1]))
 
 
-@pytest.mark.parametrize("call", [SIGNATURE.implementation(check), operator], ids=["check", "operator"])
+@each_way_to_the_checks
 def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
     x = torch.zeros(4, 256)
     call(x, 8)
@@ -232,7 +237,7 @@ def test_a_call_that_passed_does_not_let_the_same_with_hash_routing_pass(call):
         call(x, 8, input_ids=torch.zeros(4).int(), tid2eid=torch.zeros(9, 7).int())
 
 
-@pytest.mark.parametrize("call", [SIGNATURE.implementation(check), operator], ids=["check", "operator"])
+@each_way_to_the_checks
 def test_a_call_with_hash_routing_that_passed_does_not_let_others_pass(call):
     def attempt(tokens=4, ids=4, ids_dtype=torch.int64, table=(9, 8), table_dtype=torch.int32, **options):
         routing = {"input_ids": torch.zeros(ids).to(ids_dtype), "tid2eid": torch.zeros(table).to(table_dtype)}

@@ -33,7 +33,11 @@ OPTIONS = {
     "hash routing": {**ROUTING, "norm_type": 1},
     "hash routing, bias and groups": {**ROUTING, "bias": BIAS, "k_group": 4, "group_count": 4},
 }
-each_call = pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+NEEDS = pytest.mark.needs("hash routing")
+each_call = pytest.mark.parametrize(
+    "options",
+    [pytest.param(given, id=name, marks=NEEDS if "input_ids" in given else ()) for name, given in OPTIONS.items()],
+)
 
 
 class Calls:

@@ -70,7 +70,9 @@ def test_the_schema_is_the_one_of_torch_npu():
         )
         for argument in torch.ops.npu.npu_moe_gating_top_k.default._schema.arguments
     }
-    assert installed == schema_parameters()
+    ours = schema_parameters()
+    assert installed == {name: ours[name] for name in ours if name not in SIGNATURE.absent}
+    assert set(SIGNATURE.absent) <= {"input_ids", "tid2eid"}
 
 
 def test_torch_npus_own_name_serves_cpu_tensors():

@@ -93,11 +93,13 @@ def versions_here():
 @pytest.mark.parametrize("name", ["foo", "sse9\t", "neon,avx512"])
 def test_a_wrong_version_of_the_kernel_is_an_error_of_the_first_call_on_the_cpu(name):
     code = """
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE
 from ascend_moe_gating.plugin.cpu import kernel, npu_moe_gating_top_k
+routing = {} if SIGNATURE.absent else {"input_ids": x[:, 0].int(), "tid2eid": torch.zeros(1, 2).int()}
 said = {refusal(call) for call in (
     ascend_moe_gating.status,
     lambda: ascend_moe_gating.npu_moe_gating_top_k(x, 2),
-    lambda: ascend_moe_gating.npu_moe_gating_top_k(x, 2, input_ids=x[:, 0].int(), tid2eid=torch.zeros(1, 2).int()),
+    lambda: ascend_moe_gating.npu_moe_gating_top_k(x, 2, **routing),
     lambda: torch_npu.npu_moe_gating_top_k(x, 2),
     lambda: torch.ops.npu.npu_moe_gating_top_k(x, 2),
     lambda: torch.compile(ascend_moe_gating.npu_moe_gating_top_k, backend="eager")(x, 2),
