@@ -26,7 +26,7 @@ def _torchair(name):
 
 
 def _inductor():
-    """Some torch_npu want triton's driver of an NPU for Inductor on the CPU too."""
+    """Inductor on the CPU: some torch_npu import what only triton-ascend has, or its driver, whatever the device is."""
     try:
         torch.compile(lambda x: x + 1, backend="inductor")(torch.zeros(2))
     except Exception:
@@ -39,7 +39,7 @@ PROBES = {
     "npugraph_ex": lambda: importlib.util.find_spec("npugraph_ex") is not None,
     "dim gears": lambda: _torchair("set_dim_gears"),
     "cache_compile": lambda: _torchair("cache_compile"),
-    "Inductor": _inductor,
+    "Inductor without triton-ascend": _inductor,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
 }
 
