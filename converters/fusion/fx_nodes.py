@@ -60,11 +60,12 @@ def is_dimension(node: Node, dims: Any, which: int) -> bool:
 
 def is_view(node: object) -> bool:
     """Whether a node gives the elements of its first argument in their order and dtype."""
-    if not isinstance(node, Node) or not is_call(node, aten.slice, *_VIEWS):
+    if not isinstance(node, Node) or not (is_call(node, aten.slice, *_VIEWS) or cast_from(node) is not None):
         return False
     if is_call(node, aten.slice):  # x[:]
         named = arguments(node)
         return named["start"] in (0, None) and named["end"] in (sys.maxsize, None) and named["step"] == 1
+    # A cast too may change nothing: torch 2.5 writes one for softmax(dtype=torch.float32) of float32.
     return dtype(node) == dtype(node.args[0])  # type: ignore[arg-type]
 
 

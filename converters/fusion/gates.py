@@ -146,6 +146,8 @@ class _Reader:
     def logits(self, scores: Node) -> tuple[Node, int]:
         named = arguments(scores)
         logits = named["self"]
+        while is_view(logits) and cast_from(logits) is not None:
+            logits = logits.args[0]
         if (given := dtype(scores)) != torch.float32:
             raise NotAGate(f"the scores are computed in {name_of(given)}, the operator computes in float32", scores)
         if is_call(scores, aten.sigmoid):

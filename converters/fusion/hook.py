@@ -28,8 +28,9 @@ def get_npu_backend(*, fuse: bool = True, **options: Any) -> Callable:
         raise ImportError(f"get_npu_backend() is {missing}")
     try:
         from torchair import get_npu_backend as backend_of_torchair
-    except Exception as error:  # torch_npu loads torchair now, and hands on whatever happens
-        raise ImportError(f"get_npu_backend() is not available (torchair does not load: {error})") from error
+    except Exception as error:  # torch_npu loads torchair now, and hands on whatever happens, some as a cause
+        reason = error.__cause__ or error
+        raise ImportError(f"get_npu_backend() is not available (torchair does not load: {reason})") from error
     backend = backend_of_torchair(**options)
 
     @functools.wraps(backend.func)

@@ -81,6 +81,21 @@ def test_near_misses_are_left_alone(seeds):
         assert str(graph.graph) == before
 
 
+def test_casts_that_change_nothing_go_with_the_gate():
+    """Torch 2.5 writes one for softmax(dtype=torch.float32) of float32."""
+    cast = torch.ops.aten._to_copy.default
+
+    def gate(logits):
+        scores = cast(logits, dtype=torch.float32).softmax(1)
+        return torch.topk(cast(scores, dtype=torch.float32), 4)
+
+    graph_module = traced(gate, (torch.randn(TOKENS, 16),), seed=1)
+    assert calls(graph_module)[cast] == 2
+    (report,) = fuse_gates(graph_module)
+    assert report.fused
+    assert calls(graph_module)[cast] == 1  # of the experts to int64
+
+
 def test_the_generator_writes_in_every_way():
     """So that none of the above is about nothing."""
     spellings = [family(seed) for seed in range(EACH)]

@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ascend_moe_gating import npu_moe_gating_top_k_softmax_v2
 from ascend_moe_gating.plugin import reference
+from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k_softmax_v2 as aclnn
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import CONSTRAINTS
 from tests.backends import compiled, on_npu
 from tests.errors import raises_within
@@ -68,6 +69,10 @@ def call(x, finished, k, options):
     return npu_moe_gating_top_k_softmax_v2(x, k=k, finished=finished, **options)
 
 
+def direct_aclnn(x, finished, k, options):
+    return aclnn.npu_moe_gating_top_k_softmax_v2(x, k=k, finished=finished, **options)
+
+
 def on_device(function, x, finished, k, options):
     return [result.cpu() for result in function(on_npu(x), on_npu(finished), k, options)]
 
@@ -75,6 +80,7 @@ def on_device(function, x, finished, k, options):
 BACKENDS = {
     "cpu": call,
     "npu": functools.partial(on_device, call),
+    "direct_aclnn": functools.partial(on_device, direct_aclnn),
     "graph_static": lambda *arguments: on_device(compiled(call), *arguments),
     "graph_dynamic": lambda *arguments: on_device(compiled(call, dynamic=True), *arguments),
 }
