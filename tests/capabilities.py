@@ -2,8 +2,8 @@
 missing it is skipped, and the reason names it. REQUIRE_EVERYTHING=1 makes what is missing a failure.
 """
 
+import ctypes
 import functools
-import importlib.util
 import os
 
 import pytest
@@ -34,13 +34,56 @@ def _inductor():
     return True
 
 
+def _random_numbers_in_captured_graphs():
+    from tests.programs import on_stand_in  # a capture that fails would be felt by later ones
+
+    capture = "with torch.npu.graph(torch.npu.NPUGraph()):\n    torch.rand(4, device='npu')\n"
+    return on_stand_in(capture).returncode == 0
+
+
+def _graphs_of_other_tracers():
+    """Graphs that dynamo has not made: they have no fake tensors."""
+    import torchair
+
+    graph_module = torch.fx.symbolic_trace(lambda x: (torch.ops.aten.neg.default(x),))
+    try:
+        torchair.get_compiler(torchair.CompilerConfig())(graph_module, [torch.zeros(2).npu()])
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _torchair_node(name):
+    from torchair._ge_concrete_graph import ge_apis
+
+    return hasattr(ge_apis, name)
+
+
+def _post_grad_passes():
+    import torchair
+
+    return hasattr(torchair.CompilerConfig(), "post_grad_custom_post_pass")
+
+
+def _support_by_transformers():
+    from transformers import is_torch_available
+
+    return is_torch_available()
+
+
 PROBES = {
     "hash routing": _hash_routing,
-    "npugraph_ex": lambda: importlib.util.find_spec("npugraph_ex") is not None,
+    "the C interface for operators": lambda: hasattr(ctypes.CDLL("libtorch_cpu.so"), "aoti_torch_library_impl"),
+    "support by transformers": _support_by_transformers,
+    "npugraph_ex": lambda: "npugraph_ex" in torch._dynamo.list_backends(exclude_tags=None),
     "dim gears": lambda: _torchair("set_dim_gears"),
     "cache_compile": lambda: _torchair("cache_compile"),
     "Inductor without triton-ascend": _inductor,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
+    "random numbers in captured graphs": _random_numbers_in_captured_graphs,
+    "graphs of other tracers than dynamo": _graphs_of_other_tracers,
+    "passes over graphs of torchair": _post_grad_passes,
+    "torchair's MoeGatingTopKSoftmaxV2": lambda: _torchair_node("MoeGatingTopKSoftmaxV2"),
 }
 
 
@@ -55,7 +98,7 @@ def require(item):
     marker = item.get_closest_marker("needs")
     missing = [capability for capability in marker.args if not has(capability)] if marker else []
     if missing:
-        reason = f"the installed torch_npu lacks {' and '.join(missing)}"
+        reason = f"the installed torch or torch_npu lacks {' and '.join(missing)}"
         if os.environ.get("REQUIRE_EVERYTHING") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)

@@ -11,6 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ascend_moe_gating import explain, fuse_gates, simulator
 
+pytestmark = pytest.mark.needs("support by transformers")
+
 SMALL = {
     **{"hidden_size": 64, "intermediate_size": 64, "moe_intermediate_size": 32, "num_hidden_layers": 2},
     **{"num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 128, "max_position_embeddings": 64},

@@ -132,7 +132,9 @@ def mode(name):
 
 
 @pytest.mark.parametrize(
-    "backend", [lambda: mode("reduce-overhead"), lambda: "npugraph_ex"], ids=["reduce-overhead", "npugraph_ex"]
+    "backend",
+    [lambda: mode("reduce-overhead"), pytest.param(lambda: "npugraph_ex", marks=pytest.mark.needs("npugraph_ex"))],
+    ids=["reduce-overhead", "npugraph_ex"],
 )
 @each_shape
 def test_captured_graphs(backend, dynamic):

@@ -87,7 +87,18 @@ def in_an_exported_program(model, x):
     return torchair.get_compiler(torchair.CompilerConfig())(graph_module, [x])
 
 
-@pytest.mark.parametrize("found", [in_a_pass, in_a_backend_around, in_an_exported_program])
+NEEDS_PASSES = pytest.mark.needs("passes over graphs of torchair")
+NEEDS_OTHER_TRACERS = pytest.mark.needs("graphs of other tracers than dynamo")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param(in_a_pass, marks=NEEDS_PASSES),
+        in_a_backend_around,
+        pytest.param(in_an_exported_program, marks=NEEDS_OTHER_TRACERS),
+    ],
+)
 @pytest.mark.parametrize("name", RULES)
 def test_an_illegal_call(program, name, found):
     rule, line = RULES[name]
@@ -101,6 +112,7 @@ def test_lines_of_this_package_are_not_the_users(program, name, line):
         in_a_backend_around(getattr(program, name), torch.zeros(3, 8).npu())
 
 
+@NEEDS_PASSES
 @pytest.mark.parametrize("operator", ["npu_moe_gating_top_k", "npu_moe_gating_top_k_softmax_v2"])
 def test_where_shape_inference_lets_the_call_pass(program, operator, monkeypatch):
     """As torch_npu's own does, where torch allows no other: then the converter is the first to look."""
@@ -113,6 +125,7 @@ def test_where_shape_inference_lets_the_call_pass(program, operator, monkeypatch
     assert "in wrapped_converter" in str(caught.value)
 
 
+@NEEDS_OTHER_TRACERS
 def test_without_lines_the_module_is_named(program):
     x = torch.zeros(3, 8).npu()
     graph_module = torch.export.export(program.Model(), (x,)).graph_module
@@ -123,6 +136,7 @@ def test_without_lines_the_module_is_named(program):
         torchair.get_compiler(torchair.CompilerConfig())(graph_module, [x])
 
 
+@NEEDS_OTHER_TRACERS
 def test_where_nothing_is_known_the_rule_stands_alone(program):
     graph_module = torch.fx.symbolic_trace(program.Second())
     spoil(graph_module)

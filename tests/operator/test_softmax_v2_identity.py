@@ -118,6 +118,7 @@ for name in ("npu_moe_gating_top_k", "npu_moe_gating_top_k_softmax_v2"):
     ]
 
 
+@pytest.mark.needs("torchair's MoeGatingTopKSoftmaxV2")
 def test_torchairs_own_functions_do_not_make_the_node():
     """The reasons for a converter of ours, and for a function of its own. When this fails, torchair has mended it."""
     with GeGraph():

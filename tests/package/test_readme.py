@@ -33,6 +33,7 @@ def test_the_lines_for_the_stand_in_do_what_they_say(tmp_path):
     assert "aclnnMoeGatingTopK" in trace.read_text()
 
 
+@pytest.mark.needs("support by transformers")
 def test_the_lines_that_explain_print_what_they_say(tmp_path):
     script = tmp_path / "explains.py"
     script.write_text(USE + EXPLAINS.replace("router.svg", str(tmp_path / "router.svg")))

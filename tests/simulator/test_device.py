@@ -164,7 +164,7 @@ def test_allocations_are_listed_and_leaks_reported(device_memory):
 def test_memory_runs_out_as_torch_npu_says_it():
     result = on_stand_in(
         "try:\n    x = torch.empty(200 << 20, dtype=torch.uint8, device='npu')\n"
-        "except torch.OutOfMemoryError as error:\n    print(error)\n"
+        "except RuntimeError as error:\n    print(error)\n"
         "print(torch.npu.mem_get_info()[1], torch.empty(50 << 20, dtype=torch.uint8, device='npu').shape)",
         ASCEND_MOE_GATING_SIMULATOR_MEMORY=str(100 << 20),
     )
