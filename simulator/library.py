@@ -19,6 +19,7 @@ _CANN_LIBRARIES = (
     "fmk_parser",
     "ascend_protobuf",
     "opapi",
+    "mspti",
 )
 
 _CORE = "libhost_cann.so"

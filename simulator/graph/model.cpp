@@ -149,6 +149,9 @@ Attribute ParseAttribute(const Message &definition) {
   return int64_t{0};
 }
 
+// What torchair, its scopes and the engine note on any node: where it runs, how it is dumped, what it is called.
+bool IsNote(const std::string &attribute) { return attribute[0] == '_' || attribute.compare(0, 9, "torchair_") == 0; }
+
 struct RawNode {
   Node node;
   std::vector<std::string> sources;  // "name:index"; empty for an input that is not fed
@@ -160,7 +163,8 @@ RawNode ParseNode(const Message &op) {
   auto &node = raw.node;
   for (const auto &bytes : op.All(10)) {
     const Message entry(bytes);
-    if (entry.Bytes(1)[0] != '_') node.attributes.emplace_back(entry.Bytes(1), ParseAttribute(Message(entry.Bytes(2))));
+    const auto &name = entry.Bytes(1);
+    if (!IsNote(name)) node.attributes.emplace_back(name, ParseAttribute(Message(entry.Bytes(2))));
   }
   for (const auto &description : op.All(33)) node.inputs.push_back({Message(description).Bytes(1)});
   const auto outputs = op.All(34);

@@ -15,16 +15,22 @@ constexpr NodeType kNodeTypes[] = {
     {"NetOutput", "input*", "", "", nullptr},
     {"Abs", "x", "", "y", Unary<Abs>},
     {"Add", "x1 x2", "", "y", Binary<Add>},
+    {"ArgMaxV2", "x dimension", "dtype!", "y", ExtremeAlong<true, -1, 0>},
     {"ArgMaxWithValue", "x", "dimension! keep_dims", "indice values", ExtremeAlong<true, 1, 0>},
+    {"ArgMin", "x dimension", "dtype!", "y", ExtremeAlong<false, -1, 0>},
+    {"ArgMinWithValue", "x", "dimension! keep_dims", "indice values", ExtremeAlong<false, 1, 0>},
     {"AxpyV2", "x1 x2 alpha", "", "y", Binary<Add>},
     {"BatchMatMul", "x1 x2", "adj_x1 adj_x2", "y", MatrixProduct},
     {"BroadcastTo", "x shape", "", "y", BroadcastTo},
     {"Cast", "x", "dst_type! truncate", "y", Cast},
+    {"ClipByValueV2", "x clip_value_min clip_value_max", "", "y", Clamp},
     {"ConcatD", "x*", "concat_dim! N", "y", Concat},
     {"ConcatV2", "x* concat_dim", "N", "y", Concat},
+    {"Cumsum", "x axis", "exclusive=0 reverse=0", "y", CumulativeSum},
     {"Div", "x1 x2", "", "y", Binary<Div>},
     {"Equal", "x1 x2", "", "y", Compare<Equal>},
     {"Exp", "x", "base=-1 scale=1 shift=0", "y", Unary<Exp>},
+    {"Expand", "x shape", "", "y", BroadcastTo},
     {"ExpandDims", "x axis", "", "y", Expand},
     {"Fill", "dims value", "", "y", Fill},
     {"FloorDiv", "x1 x2", "", "y", Binary<FloorDiv>},
@@ -34,12 +40,14 @@ constexpr NodeType kNodeTypes[] = {
     {"Greater", "x1 x2", "", "y", Compare<Greater>},
     {"GreaterEqual", "x1 x2", "", "y", Compare<GreaterEqual>},
     {"Identity", "x", "", "y", Identity},
+    {"IndexByTensor", "x indices*", "indices_mask!", "y", IndexByTensor},
     {"Less", "x1 x2", "", "y", Compare<Less>},
     {"LessEqual", "x1 x2", "", "y", Compare<LessEqual>},
     {"Log", "x", "base=-1 scale=1 shift=0", "y", Unary<Ln>},
     {"LogicalAnd", "x1 x2", "", "y", Compare<LogicalAnd>},
     {"LogicalNot", "x", "", "y", Unary<LogicalNot>},
     {"LogicalOr", "x1 x2", "", "y", Compare<LogicalOr>},
+    {"LpNormV2", "x", "p axes keepdim epsilon=0", "y", Norm},
     {"MaskedFill", "x mask value", "", "y", MaskedFill},
     {"MatMul", "x1 x2 bias?", "transpose_x1 transpose_x2", "y", MatrixProduct},
     {"MatMulV2", "x1 x2 bias? offset_w-", "transpose_x1 transpose_x2 offset_x", "y", MatrixProduct},
@@ -49,6 +57,8 @@ constexpr NodeType kNodeTypes[] = {
     {"MoeGatingTopK", "x bias? input_ids? tid2eid?",
      "k! k_group group_count group_select_mode renorm norm_type out_flag routed_scaling_factor eps", "y expert_idx out",
      MoeGatingTopK},
+    {"MoeGatingTopKBackward", "x_norm grad_y expert_idx", "renorm norm_type routed_scaling_factor eps", "grad_x",
+     MoeGatingTopKBackward},
     {"MoeGatingTopKSoftmax", "x finished?", "k!", "y expert_idx row_idx", MoeGatingTopKSoftmax},
     {"MoeGatingTopKSoftmaxV2", "x finished?", "k! renorm output_softmax_result_flag", "y expert_idx softmax_result",
      MoeGatingTopKSoftmaxV2},
@@ -58,12 +68,18 @@ constexpr NodeType kNodeTypes[] = {
     {"NotEqual", "x1 x2", "", "y", Compare<NotEqual>},
     {"OnesLike", "x", "", "y", FilledLike<1>},
     {"Pack", "x*", "N! axis", "y", Pack},
+    {"Pow", "x1 x2", "", "y", Binary<Pow>},
+    {"Range", "start limit delta", "", "y", Range},
     {"RealDiv", "x1 x2", "", "y", Binary<Div>},
+    {"Reciprocal", "x", "", "y", Unary<Reciprocal>},
     {"ReduceMax", "x axes", "keep_dims", "y", ReduceAlong<Max>},
+    {"ReduceMean", "x axes", "keep_dims noop_with_empty_axes", "y", ReduceAlong<Mean>},
+    {"ReduceMeanWithCast", "x axes", "keep_dims noop_with_empty_axes dtype", "y", ReduceAlong<Mean>},
     {"ReduceMin", "x axes", "keep_dims", "y", ReduceAlong<Min>},
     {"ReduceProd", "x axes", "keep_dims", "y", ReduceAlong<Prod>},
     {"ReduceSum", "x axes", "keep_dims", "y", ReduceAlong<Sum>},
     {"Reshape", "x shape", "axis=0 num_axes=-1", "y", Reshape},
+    {"ReverseV2", "x axis", "", "y", Flip},
     {"ScatterElements", "data indices updates", "axis reduction", "y", ScatterAlong},
     {"Select", "condition x1 x2", "", "y", Where},
     {"SelectV2", "condition then else", "", "result", Where},
@@ -71,24 +87,43 @@ constexpr NodeType kNodeTypes[] = {
     {"Sigmoid", "x", "", "y", Unary<Sigmoid>},
     {"SoftmaxV2", "x", "axes half_to_float", "y", SoftmaxAlong},
     {"Sort", "x", "axis descending stable", "y1 y2", Sort},
+    {"SplitV", "x size_splits split_dim", "num_split!", "y*", Split},
     {"Sqrt", "x", "", "y", Unary<Sqrt>},
     {"Squeeze", "x", "axis", "y", Squeeze},
     {"StridedSlice", "x begin end strides", "begin_mask end_mask ellipsis_mask=0 new_axis_mask=0 shrink_axis_mask", "y",
      StridedSlice},
+    {"StridedSliceV2", "x begin end axes? strides?",
+     "begin_mask=0 end_mask=0 ellipsis_mask=0 new_axis_mask=0 shrink_axis_mask=0", "y", StridedSlice},
     {"Sub", "x1 x2", "", "y", Binary<Sub>},
     {"Sxpy", "x1 x2 alpha?", "", "y", Binary<Sub>},
     {"TensorMove", "x", "", "y", Identity},
+    {"Tile", "x multiples", "", "y", Repeat},
     {"TopKV2", "x k", "sorted dim largest indices_dtype sort_policy", "values indices", TopKAlong},
     {"Transpose", "x perm", "", "y", Transpose},
+    {"Unpack", "x", "num! axis", "y*", Unpack},
     {"Unsqueeze", "x", "axes", "y", Expand},
     {"ZerosLike", "x", "", "y", FilledLike<0>},
 };
 
-// Whether a node's input is the one that the table names, or one of any number of them: x0, x1, ...
+// Whether a node's input or output is the one that the table names, or one of any number of them: x0, x1, ...
 bool IsOf(const std::string &input, const Parameter &parameter) {
   const auto &name = parameter.name;
   return input == name || (parameter.mark == '*' && input.compare(0, name.size(), name) == 0 &&
                            input.find_first_not_of("0123456789", name.size()) == std::string::npos);
+}
+
+void CheckOutputs(const Node &node, const char *names) {
+  const auto outputs = Parameters(names);
+  size_t place = 0;
+  for (const auto &output : outputs) {
+    const size_t first = place;
+    while (place < node.output_names.size() && IsOf(node.output_names[place], output)) ++place;
+    if (output.mark != '*' && place != first + 1) place = node.output_names.size() + 1;
+  }
+  if (place == node.output_names.size()) return;
+  std::string given;
+  for (const auto &name : node.output_names) given += (given.empty() ? "" : " ") + name;
+  Invalid("the outputs are " + given + ", not " + std::string(names), kNotSupported);
 }
 
 }  // namespace
@@ -123,10 +158,7 @@ void CheckNode(const Node &node) {
   for (const auto &attribute : node.attributes) {
     if (!HasName(attributes, attribute.first)) Invalid("there is no attribute " + attribute.first, kNotSupported);
   }
-  std::string outputs;
-  for (const auto &name : node.output_names) outputs += (outputs.empty() ? "" : " ") + name;
-  if (outputs != type->outputs)
-    Invalid("the outputs are " + outputs + ", not " + std::string(type->outputs), kNotSupported);
+  CheckOutputs(node, type->outputs);
 }
 
 void RefuseNode(const Node &node) {

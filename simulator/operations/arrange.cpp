@@ -103,86 +103,51 @@ void BroadcastTo(Call &call) {
   call.work = CopyFirst;
 }
 
-// The dimension is an attribute, or the input behind the parts. torch lets an empty tensor of one dimension pass.
-void Concat(Call &call) {
-  const bool last = call.inputs.back().name == "concat_dim";
-  std::vector<size_t> parts;  // their places
-  for (size_t i = 0; i + (last ? 1 : 0) < call.inputs.size(); ++i) {
-    if (call.In(i).sizes != std::vector<int64_t>{0}) parts.push_back(i);
-  }
-  auto sizes = call.In(parts.empty() ? 0 : parts[0]).sizes;
-  const auto dim = static_cast<size_t>(Dimension(call.Integer("concat_dim"), sizes.size()));
-  int64_t length = 0;
-  for (const auto i : parts) {
-    auto other = call.In(i).sizes;
-    if (other.size() != sizes.size() || other.empty()) Invalid("the inputs differ in their number of dimensions");
-    length += std::exchange(other[dim], sizes[dim]);
-    if (other != sizes) Invalid(Sizes(call.In(i).sizes) + " and " + Sizes(sizes) + " differ outside of concat_dim");
-  }
-  if (!parts.empty()) sizes[dim] = length;
-  call.Out(call.In(0).dtype, sizes);
-  call.work = [parts, dim](const Views &in, Views &out) {
-    View slice = out[0];
-    for (const auto i : parts) {
-      slice.sizes[dim] = in[i].sizes[dim];
-      Copy(in[i], slice);
-      slice.data += slice.sizes[dim] * slice.strides[dim] * ElementSize(slice.dtype);
-    }
-  };
-}
-
-// Tensors of one shape as the slices of one new dimension.
-void Pack(Call &call) {
-  auto sizes = call.In(0).sizes;
-  const auto axis = static_cast<size_t>(Dimension(call.Integer("axis"), sizes.size() + 1));
-  for (const auto &input : call.inputs) {
-    if (input.view.sizes != sizes || input.view.dtype != call.In(0).dtype)
-      Invalid("the inputs differ in shape or dtype: " + Described(call.In(0)) + " and " + Described(input.view));
-  }
-  sizes.insert(sizes.begin() + static_cast<int64_t>(axis), static_cast<int64_t>(call.inputs.size()));
-  call.Out(call.In(0).dtype, sizes);
-  call.work = [axis](const Views &in, Views &out) {
-    View slice = Without(out[0], axis, 1);
-    for (const auto &part : in) {
-      Copy(part, slice);
-      slice.data += out[0].strides[axis] * ElementSize(slice.dtype);
-    }
-  };
-}
-
-// Begin, end and step of each leading dimension; bit d of a mask says that dimension d begins or ends where x does, or
-// that one element of it is taken and the dimension goes.
-void StridedSlice(Call &call) {
-  const auto begin = call.Integers("begin"), end = call.Integers("end"), step = call.Integers("strides");
-  const auto bit = [&call](const char *mask, size_t d) { return (call.Integer(mask) >> d & 1) != 0; };
+// x again and again, as often as repeats says along each dimension.
+void Repeat(Call &call) {
+  auto repeats = call.Integers("repeats");
+  if (repeats.empty()) repeats = call.Integers("multiples");
   const View &x = call.In(0);
-  if (begin.size() > x.sizes.size() || end.size() != begin.size() || step.size() != begin.size())
-    Invalid("begin, end and strides do not have one value for each of the leading dimensions of " + Sizes(x.sizes));
-  std::vector<int64_t> sizes, first(x.sizes.size(), 0), steps(x.sizes.size(), 1);
-  std::vector<bool> dropped(x.sizes.size(), false);
-  for (size_t d = 0; d < x.sizes.size(); ++d) {
-    const int64_t size = x.sizes[d];
-    if (d >= begin.size()) {
-      sizes.push_back(size);
-      continue;
-    }
-    if (step[d] <= 0) Invalid("only positive strides are implemented, not " + Sizes(step));
-    const auto place = [size](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + size : at, 0, size); };
-    first[d] = bit("begin_mask", d) ? 0 : place(begin[d]);
-    const int64_t last = bit("end_mask", d) ? size : place(end[d]);
-    steps[d] = step[d];
-    dropped[d] = bit("shrink_axis_mask", d);
-    if (dropped[d]) first[d] = Inside(begin[d], size);
-    if (!dropped[d]) sizes.push_back(std::max<int64_t>(0, (last - first[d] + step[d] - 1) / step[d]));
+  if (repeats.size() < x.sizes.size())
+    Invalid("repeats " + Sizes(repeats) + " has less than one value for each dimension of " + Sizes(x.sizes));
+  if (std::any_of(repeats.begin(), repeats.end(), [](int64_t count) { return count < 0; }))
+    Invalid("repeats " + Sizes(repeats) + " is negative");
+  auto once = x.sizes, sizes = repeats, split = repeats;  // split: [repeats, sizes] of each dimension
+  once.insert(once.begin(), repeats.size() - once.size(), 1);
+  for (size_t d = 0; d < once.size(); ++d) {
+    sizes[d] *= once[d];
+    split.insert(split.begin() + static_cast<int64_t>(2 * d) + 1, once[d]);
   }
   call.Out(x.dtype, sizes);
-  call.work = [=](const Views &in, Views &out) {
-    View slice{in[0].data, in[0].dtype, out[0].sizes, {}};
-    for (size_t d = 0; d < first.size(); ++d) {
-      slice.data += first[d] * in[0].strides[d] * ElementSize(slice.dtype);
-      if (!dropped[d]) slice.strides.push_back(in[0].strides[d] * steps[d]);
+  call.work = [once, split](const Views &in, Views &out) {
+    View from{in[0].data, in[0].dtype, split, std::vector<int64_t>(split.size(), 0)};
+    const size_t added = once.size() - in[0].sizes.size();
+    for (size_t d = added; d < once.size(); ++d) from.strides[2 * d + 1] = in[0].strides[d - added];
+    View to{out[0].data, out[0].dtype, split, {}};
+    for (size_t d = 0; d < once.size(); ++d) {
+      to.strides.push_back(out[0].strides[d] * once[d]);
+      to.strides.push_back(out[0].strides[d]);
     }
-    Copy(slice, out[0]);
+    Copy(from, to);
+  };
+}
+
+// x with the order of the elements along each axis turned round.
+void Flip(Call &call) {
+  const View &x = call.In(0);
+  const auto axes = call.Integers("axis");
+  auto turned = ReducedDimensions(x.sizes.size(), axes);
+  if (axes.empty()) turned.assign(turned.size(), false);
+  call.Out(x.dtype, x.sizes);
+  call.work = [turned](const Views &in, Views &out) {
+    if (out[0].count() == 0) return;
+    View back = in[0];
+    for (size_t d = 0; d < turned.size(); ++d) {
+      if (!turned[d]) continue;
+      back.data += (back.sizes[d] - 1) * back.strides[d] * ElementSize(back.dtype);
+      back.strides[d] = -back.strides[d];
+    }
+    Copy(back, out[0]);
   };
 }
 

@@ -94,13 +94,44 @@ void Divide(Call &call) {
   mode == 0 ? Binary<Div>(call) : mode == 1 ? Binary<TruncDiv>(call) : Binary<FloorDiv>(call);
 }
 
-// x with the numbers min and max, of which one may be missing, as its limits.
+// x with min and max, of which one may be missing, as its limits.
 void Clamp(Call &call) {
-  call.Out(call.In(0).dtype, call.In(0).sizes);
+  auto sizes = call.In(0).sizes;
+  for (const size_t limit : {1, 2}) {
+    if (!call.Has(limit)) continue;
+    if (call.In(limit).dtype != call.In(0).dtype && !call.promotes) Invalid("the inputs have two dtypes");
+    sizes = BroadcastSizes(sizes, call.In(limit).sizes);
+  }
+  call.Out(call.In(0).dtype, sizes);
   call.work = [](const Views &in, Views &out) {
     Copy(in[0], out[0]);
-    if (in[1].given()) Combine<Maximum>(out[0], in[1], out[0]);
-    if (in[2].given()) Combine<Minimum>(out[0], in[2], out[0]);
+    if (Optional(in, 1).given()) Combine<Maximum>(out[0], in[1], out[0]);
+    if (Optional(in, 2).given()) Combine<Minimum>(out[0], in[2], out[0]);
+  };
+}
+
+// The p-norm along axes; a p beyond int32 is infinite, which is how a graph says it.
+void Norm(Call &call) {
+  const View &x = call.In(0);
+  if (ArithmeticOf(x.dtype) == Arithmetic::kInteger) Invalid(std::string("x is ") + DTypeName(x.dtype));
+  const double p = call.Real("p", call.Real("ord", 2));
+  const auto reduced = ReducedDimensions(x.sizes.size(), call.Integers("axes"));
+  call.Out(x.dtype, ReducedSizes(x.sizes, reduced, call.Integer("keep_dims") != 0 || call.Integer("keepdim") != 0));
+  call.work = [p, reduced](const Views &in, Views &out) {
+    auto values = Values<double>(in[0]);
+    const bool infinite = std::abs(p) >= 0x1p31 - 1;
+    for (auto &value : values) {
+      value = std::abs(value);
+      if (!infinite) value = p == 0 ? value != 0 : std::pow(value, p);
+    }
+    std::vector<double> norms(static_cast<size_t>(out[0].count()));
+    const View powers = Over(values, in[0].sizes), result = Over(norms, out[0].sizes);
+    infinite ? p > 0 ? Reduce<Max>(powers, reduced, result) : Reduce<Min>(powers, reduced, result)
+             : Reduce<Sum>(powers, reduced, result);
+    for (auto &norm : norms) {
+      if (!infinite && p != 0) norm = std::pow(norm, 1 / p);
+    }
+    Copy(result, out[0]);
   };
 }
 
@@ -208,9 +239,17 @@ void Fill(Call &call) {
 }
 
 void Range(Call &call) {
-  const double start = call.Real("start", 0), step = call.Real("step", 1);
-  const auto count = static_cast<int64_t>(std::ceil((call.Real("end", 0) - start) / step));
-  call.Out(call.In(0).dtype, {std::max<int64_t>(count, 0)});
+  const double start = call.Real("start", 0), step = call.Real("step", call.Real("delta", 1));
+  if (step == 0) Invalid("the step is 0");
+  const auto &numbers = call.inputs;  // real ones count before integers, and then the wider ones
+  const auto wider = [](const Operand &a, const Operand &b) {
+    const auto of_a = ArithmeticOf(a.view.dtype), of_b = ArithmeticOf(b.view.dtype);
+    const bool integers = of_a == Arithmetic::kInteger, others = of_b == Arithmetic::kInteger;
+    return integers == others ? ElementSize(a.view.dtype) < ElementSize(b.view.dtype) : integers;
+  };
+  const auto dtype = std::max_element(numbers.begin(), numbers.end(), wider)->view.dtype;
+  const auto count = static_cast<int64_t>(std::ceil((call.Real("end", call.Real("limit", 0)) - start) / step));
+  call.Out(dtype, {std::max<int64_t>(count, 0)});
   call.work = [start, step](const Views &, Views &out) {
     std::vector<double> values(static_cast<size_t>(out[0].count()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;

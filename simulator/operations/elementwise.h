@@ -95,6 +95,19 @@ auto Quotient(T a, T b, bool down) {
   }
 }
 
+// a to the power of b: between integers modulo 2^64, and rounded towards zero where b is negative.
+template <class T>
+T Power(T a, T b) {
+  if constexpr (std::is_integral_v<T>) {
+    if (b < 0) return a == 1 || (a == -1 && b % 2 == 0) ? 1 : a == -1 ? -1 : 0;
+    uint64_t power = 1, square = static_cast<uint64_t>(a);
+    for (; b > 0; b /= 2, square *= square) power *= b % 2 != 0 ? square : 1;
+    return static_cast<T>(power);
+  } else {
+    return std::pow(a, b);
+  }
+}
+
 #define FUNCTION(name, parameters, expression) \
   struct name {                                \
     template <class T>                         \
@@ -110,9 +123,9 @@ FUNCTION(FloorDiv, (T a, T b), Quotient(a, b, true))
 FUNCTION(TruncDiv, (T a, T b), Quotient(a, b, false))
 FUNCTION(Mod, (T a, T b), a - b * Quotient(a, b, false))
 FUNCTION(Remainder, (T a, T b), a - b * Quotient(a, b, true))
-FUNCTION(Pow, (T a, T b), std::pow(a, b))
-FUNCTION(Maximum, (T a, T b), a != a ? a : std::max(a, b))
-FUNCTION(Minimum, (T a, T b), a != a ? a : std::min(a, b))
+FUNCTION(Pow, (T a, T b), Power(a, b))
+FUNCTION(Maximum, (T a, T b), a != a || a > b ? a : b)
+FUNCTION(Minimum, (T a, T b), a != a || a < b ? a : b)
 FUNCTION(Equal, (T a, T b), a == b)
 FUNCTION(NotEqual, (T a, T b), a != b)
 FUNCTION(Less, (T a, T b), a < b)

@@ -171,6 +171,26 @@ void Index(Call &call) {
   call.work = [](const Views &in, Views &out) { IndexingOf(in[0], Middle(in, 1, 0)).Each(in[0], out[0], Copy); };
 }
 
+// The same with only the indices that there are: indices_mask says for each dimension whether it has one.
+void IndexByTensor(Call &call) {
+  const View &x = call.In(0);
+  const auto mask = call.Integers("indices_mask");
+  const auto indexing = [mask](const Views &in) {
+    Indexing indexing;
+    size_t next = 1;
+    for (size_t d = 0; d < mask.size(); ++d) {
+      if (mask[d] != 0) indexing.Add(d, in[next++]);
+    }
+    return indexing;
+  };
+  const auto count = static_cast<size_t>(std::count_if(mask.begin(), mask.end(), [](int64_t bit) { return bit != 0; }));
+  if (mask.size() > x.sizes.size() || count + 1 != call.inputs.size())
+    Invalid("indices_mask " + Sizes(mask) + " does not fit " + std::to_string(call.inputs.size() - 1) + " indices of " +
+            Sizes(x.sizes));
+  call.Out(x.dtype, indexing(ViewsOf(call.inputs)).Sizes(x));
+  call.work = [indexing](const Views &in, Views &out) { indexing(in).Each(in[0], out[0], Copy); };
+}
+
 // x[indices] = values, or += values.
 void IndexPut(Call &call) {
   call.Out(call.In(0).dtype, call.In(0).sizes);

@@ -3,7 +3,7 @@
 //
 // Here: the operations that the tables of the doors name. Each describes the results and the work of a call, or refuses
 // it. Inputs have places, everything else has a name. Families are templates; the others are in arrange.cpp, compute.cpp,
-// index.cpp, order.cpp, and two files for those that make a gate.
+// count.cpp, index.cpp, order.cpp, slice.cpp, and a file for each that makes a gate.
 #pragma once
 
 #include "call.h"
@@ -37,8 +37,12 @@ void Compare(Call &call) {
 template <class Function>
 void ReduceAlong(Call &call) {
   const View &x = call.In(0);
-  const auto reduced = ReducedDimensions(x.sizes.size(), call.Integers("axes"));
-  call.Out(x.dtype, ReducedSizes(x.sizes, reduced, call.Integer("keep_dims") != 0));
+  const auto axes = call.Integers("axes");
+  auto reduced = ReducedDimensions(x.sizes.size(), axes);
+  if (axes.empty() && call.Integer("noop_with_empty_axes") != 0) reduced.assign(reduced.size(), false);
+  const auto wanted = static_cast<DType>(call.Integer("dtype", static_cast<int64_t>(x.dtype)));
+  call.Out(wanted == DType::kUndefined ? x.dtype : wanted,
+           ReducedSizes(x.sizes, reduced, call.Integer("keep_dims") != 0));
   call.work = [reduced](const Views &in, Views &out) { Reduce<Function>(in[0], reduced, out[0]); };
 }
 
@@ -73,31 +77,40 @@ void Nonzero(Call &call) {
 
 void AddMatrices(Call &call);
 void AllEqual(Call &call);
+void BinCount(Call &call);
 void BitwiseInverse(Call &call);
 void BroadcastTo(Call &call);
 void Cast(Call &call);
 void Clamp(Call &call);
 void Concat(Call &call);
 void CopyInto(Call &call);
+void CumulativeSum(Call &call);
 void Divide(Call &call);
 void Expand(Call &call);
 void FillInto(Call &call);
 void Fill(Call &call);
+void Flip(Call &call);
 void GatherAlong(Call &call);
 void Identity(Call &call);
 void Index(Call &call);
+void IndexByTensor(Call &call);
 void IndexPut(Call &call);
 void IsClose(Call &call);
 void MaskedFill(Call &call);
 void MaskedSelect(Call &call);
 void MatrixProduct(Call &call);
 void MoeGatingTopK(Call &call);
+void MoeGatingTopKBackward(Call &call);
 void MoeGatingTopKSoftmax(Call &call);
 void MoeGatingTopKSoftmaxV2(Call &call);
+void Norm(Call &call);
 void NormalInto(Call &call);
+void OneHot(Call &call);
 void Pack(Call &call);
 void RandomInto(Call &call);
 void Range(Call &call);
+void Repeat(Call &call);
+void RepeatElements(Call &call);
 void Reshape(Call &call);
 void ReverseSub(Call &call);
 void Scale(Call &call);
@@ -107,11 +120,13 @@ void Shape(Call &call);
 void SoftmaxAlong(Call &call);
 void SoftmaxGradient(Call &call);
 void Sort(Call &call);
+void Split(Call &call);
 void Squeeze(Call &call);
 void StridedSlice(Call &call);
 void Take(Call &call);
 void TopKAlong(Call &call);
 void Transpose(Call &call);
+void Unpack(Call &call);
 void UniformInto(Call &call);
 void Where(Call &call);
 

@@ -68,7 +68,8 @@ void Extreme(Call &call, bool largest, int values, int indices) {
   if (!x.sizes.empty() && x.sizes[static_cast<size_t>(dim)] == 0) Invalid("there is no largest of no elements");
   const auto reduced = ReducedDimensions(x.sizes.size(), {dim});
   const auto left = ReducedSizes(x.sizes, reduced, call.Integer("keep_dims") != 0);
-  for (int i = 0; i <= std::max(values, indices); ++i) call.Out(i == values ? x.dtype : DType::kInt32, left);
+  const auto of_indices = static_cast<DType>(call.Integer("dtype", static_cast<int64_t>(DType::kInt32)));
+  for (int i = 0; i <= std::max(values, indices); ++i) call.Out(i == values ? x.dtype : of_indices, left);
   call.work = [=](const Views &in, Views &out) {
     std::vector<double> unwanted(static_cast<size_t>(out[0].count()));
     const View best = values < 0 ? Over(unwanted, out[0].sizes) : out[static_cast<size_t>(values)];

@@ -47,6 +47,18 @@ ACCEPT(MsprofReportCompactInfo)
 EXPORT uint64_t MsprofGetHashId(const char *, size_t) { return 0; }
 EXPORT uint64_t MsprofSysCycleTime() { return 0; }
 
+// What runs where and when, for a profiler: nothing here tells it
+REFUSE(msptiActivityDisable)
+REFUSE(msptiActivityEnable)
+REFUSE(msptiActivityFlushAll)
+REFUSE(msptiActivityGetNextRecord)
+REFUSE(msptiActivityIsEnabled)
+REFUSE(msptiActivityPopExternalCorrelationId)
+REFUSE(msptiActivityPushExternalCorrelationId)
+REFUSE(msptiActivityRegisterCallbacks)
+REFUSE(msptiSubscribe)
+REFUSE(msptiUnsubscribe)
+
 // Dumping
 REFUSE(aclmdlFinalizeDump)
 REFUSE(aclmdlInitDump)
