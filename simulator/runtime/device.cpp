@@ -12,28 +12,18 @@
 namespace host_cann {
 namespace {
 
-constexpr int64_t kCubeCores = 24, kVectorCores = 48, kL2Bytes = int64_t{192} << 20;
+constexpr int64_t kL2Bytes = int64_t{192} << 20;
 
 thread_local int current_device = -1;
 char contexts[kMaxDevices];  // a context is the address of its device's byte
 
-int Checked(int device) {
+}  // namespace
+
+int CheckedDevice(int device) {
   if (device >= 0 && device < DeviceCount()) return device;
   const std::string text = "there is no device " + std::to_string(device) + ", only " + std::to_string(DeviceCount());
   throw Refusal{kInvalidDevice, text};
 }
-
-// The value of a capability or a resource that the caller names by a number.
-template <size_t count, class Value>
-int Ask(const char *call, const int64_t (&values)[count], int what, Value *value) {
-  return EntryPoint(call, [&] {
-    if (what < 0 || what >= static_cast<int>(count))
-      throw Refusal{kInvalidParam, "there is no number " + std::to_string(what)};
-    Place(value) = static_cast<Value>(values[what]);
-  });
-}
-
-}  // namespace
 
 int DeviceCount() {
   static const int count = [] {
@@ -54,7 +44,7 @@ int CurrentDevice() {
 }
 
 void SetCurrentDevice(int device) {
-  current_device = Checked(device);
+  current_device = CheckedDevice(device);
   UseDevice();
 }
 
@@ -82,7 +72,7 @@ EXPORT int aclrtGetDeviceCount(uint32_t *count) {
 }
 ENTRY_POINT(aclrtSetDevice, (int32_t device), SetCurrentDevice(device))
 ENTRY_POINT(aclrtGetDevice, (int32_t *device), Place(device) = CurrentDevice())
-ENTRY_POINT(aclrtResetDevice, (int32_t device), SynchronizeAll(Checked(device)))
+ENTRY_POINT(aclrtResetDevice, (int32_t device), SynchronizeAll(CheckedDevice(device)))
 
 ENTRY_POINT(aclrtGetCurrentContext, (void **context), Place(context) = &contexts[CurrentDevice()])
 EXPORT int aclrtSetCurrentContext(void *context) {
@@ -97,7 +87,7 @@ EXPORT int aclrtSetCurrentContext(void *context) {
 EXPORT int aclrtGetPrimaryCtxState(int32_t device, uint32_t *flags, int32_t *active) {
   return EntryPoint(__func__, [&] {
     if (flags != nullptr) *flags = 0;
-    Place(active) = Checked(device) == device ? 1 : 0;
+    Place(active) = CheckedDevice(device) == device ? 1 : 0;
   });
 }
 
@@ -107,14 +97,11 @@ EXPORT int aclGetCannAttribute(int attribute, int32_t *value) {
   return 0;
 }
 EXPORT int aclGetDeviceCapability(uint32_t, int what, int64_t *value) {
-  return Ask(__func__, {kCubeCores, kVectorCores, kL2Bytes}, what, value);
-}
-// Cores that a stream or a device may use; a limit changes nothing here.
-EXPORT int aclrtGetDeviceResLimit(int32_t, int what, uint32_t *value) {
-  return Ask(__func__, {kCubeCores, kVectorCores}, what, value);
-}
-EXPORT int aclrtGetStreamResLimit(void *, int what, uint32_t *value) {
-  return Ask(__func__, {kCubeCores, kVectorCores}, what, value);
+  constexpr int64_t kValues[] = {kCubeCores, kVectorCores, kL2Bytes};
+  return EntryPoint(__func__, [&] {
+    if (what < 0 || what > 2) throw Refusal{kInvalidParam, "there is no number " + std::to_string(what)};
+    Place(value) = kValues[what];
+  });
 }
 
 EXPORT int aclrtDeviceCanAccessPeer(int32_t *can, int32_t device, int32_t peer) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "entry_point.h"
+#include "limits.h"
 
 namespace host_cann {
 
@@ -35,6 +36,8 @@ class Stream {
   std::shared_ptr<Capture> capture() const { return std::atomic_load(&capture_); }
   int device() const { return device_; }
   uint64_t id() const { return id_; }
+
+  Limits limits{};
 
  private:
   void Work();

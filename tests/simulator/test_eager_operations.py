@@ -16,6 +16,8 @@ INDEX = torch.randint(0, 4, (4, 3), generator=generator)
 UNIQUE = torch.stack([torch.randperm(8, generator=generator)[:3] for _ in range(4)])
 MASK = X > 0
 COUNTS = torch.arange(-6, 6).view(3, 4)
+IDS = torch.randint(0, 7, (12,), generator=generator)
+TIMES = torch.tensor([1, 0, 2, 3])
 
 OPERATIONS = {
     "abs": lambda x, t: x.abs(),
@@ -26,14 +28,21 @@ OPERATIONS = {
     "all": lambda x, t: [t(MASK).all(), t(MASK).all(dim=1), (x == x).all()],
     "amax": lambda x, t: [x.amax(1), x.amax((0, 1)), x.amin(0, keepdim=True)],
     "any": lambda x, t: [t(MASK).any(), t(MASK).any(dim=0)],
-    "argmax": lambda x, t: [x.argmax(1), x.argmax(0, keepdim=True)],
+    "argmax": lambda x, t: [x.argmax(1), x.argmax(0, keepdim=True), x.argmin(1)],
+    "bincount": lambda x, t: [
+        torch.bincount(t(IDS)),
+        torch.bincount(t(IDS).int(), minlength=9),
+        torch.bincount(t(IDS), t(Y).flatten()[:12]),
+        torch.bincount(t(IDS)[:0], minlength=3),
+    ],
     "bitwise": lambda x, t: [~t(MASK), t(MASK) & t(MASK), t(COUNTS) & 3, t(COUNTS) | 4, ~t(COUNTS)],
     "broadcast": lambda x, t: x[:, :1] * t(Y)[:1],
     "cat": lambda x, t: [torch.cat([x, t(Y)]), torch.cat([x, t(Y)], dim=-1), torch.stack([x, t(Y)], dim=1)],
     "ceil": lambda x, t: [x.ceil(), x.floor()],
-    "clamp": lambda x, t: [x.clamp(min=0), x.clamp(-0.5, 0.5)],
+    "clamp": lambda x, t: [x.clamp(min=0), x.clamp(-0.5, 0.5), x.clamp(max=0), x.clamp(t(Y), t(Y) + 1), x.clamp(t(Y))],
     "compare": lambda x, t: [x < t(Y), x <= t(Y), x > t(Y), x >= t(Y), x == x, x != t(Y)],
     "compare with a number": lambda x, t: [x < 0, x <= 0, x > 0, x >= 0, x == 0, x != 0],
+    "cumsum": lambda x, t: [x.cumsum(0), x.cumsum(-1, dtype=torch.float32), t(COUNTS).cumsum(1)],
     "div": lambda x, t: [x / t(Y), x / 3, t(COUNTS) / 2, t(COUNTS) // 4, t(COUNTS) % 4],
     "exp": lambda x, t: [x.exp(), x.abs().log(), x.abs().sqrt(), x.square(), x**3, x.reciprocal()],
     "expand": lambda x, t: x.unsqueeze(-1).expand(4, 8, 2).reshape(4, 16),
@@ -51,8 +60,29 @@ OPERATIONS = {
     "max and min": lambda x, t: [x.max(), x.min(), *x.max(1), *x.min(0, keepdim=True)],
     "mean": lambda x, t: [x.mean(), x.mean(1), x.mean((0, 1), keepdim=True)],
     "mul": lambda x, t: [x * t(Y), x * 2, -x, x.mul_(0.5)],
+    "norm": lambda x, t: [
+        *(torch.linalg.vector_norm(x, p, dim=1) for p in (2, 1, 3, 0, float("inf"), float("-inf"))),
+        *(x.norm(), x.norm(1, dim=0, keepdim=True), torch.nn.functional.normalize(x, dim=-1)),
+    ],
     "of no elements": lambda x, t: [x[:0] + 1, x[:0].sum(), x[:, :0].sum(1), torch.cat([x[:0], x])],
     "of a number": lambda x, t: [x.sum() * 2, x.sum().exp(), x.sum() > 0],
+    "one hot": lambda x, t: [
+        torch.nn.functional.one_hot(t(IDS)),
+        torch.nn.functional.one_hot(t(INDEX), 6),
+        torch.nn.functional.one_hot(t(INDEX)[:, None, :1], 4),
+    ],
+    "pow": lambda x, t: [x.abs() ** t(Y), 2**x, x.abs() ** 0.5, t(COUNTS) ** 3, t(COUNTS) ** t(COUNTS).abs()],
+    "repeat": lambda x, t: [x.repeat(2, 1), x.repeat(3, 1, 2), x.flip(0), x.flip((0, 1))],
+    "repeat interleave": lambda x, t: [
+        *(
+            x.repeat_interleave(2, 1),
+            x.repeat_interleave(3, 0),
+            x.repeat_interleave(2),
+            t(COUNTS).repeat_interleave(2, 1),
+        ),
+        *(x.repeat_interleave(t(TIMES), 0), x.t().repeat_interleave(t(TIMES), 1), torch.repeat_interleave(t(TIMES))),
+        *(x[:, 0].repeat_interleave(t(TIMES)), x.repeat_interleave(t(TIMES), 0, output_size=6)),
+    ],
     "scatter": lambda x, t: [
         x.scatter(1, t(UNIQUE), t(Y)[:, :3].contiguous()),
         x.scatter(1, t(UNIQUE), 7),
@@ -135,6 +165,8 @@ def test_integers_are_exact():
         lambda x: x.max(),
         lambda x: x.min(1).values,
         lambda x: x // 7,
+        lambda x: (x % 97) ** 9,
+        lambda x: x.cumsum(1),
         lambda x: x % 7,
         lambda x: x[x > 5],
         lambda x: x.gather(1, (x < 5).long()),
@@ -223,3 +255,11 @@ def test_an_index_outside_fails_as_on_a_device():
         torch.npu.synchronize()
     del chosen
     assert torch.equal(x[torch.tensor([3]).npu()].cpu(), X[3:])
+
+
+def test_counts_that_do_not_fit_their_result_are_refused():
+    x = X.npu()
+    for repeats in ([1, 1, 1, 1], [9, -1, 0, 0]):
+        x.repeat_interleave(torch.tensor(repeats).npu(), 0, output_size=8)
+        with pytest.raises(RuntimeError, match="507015"):
+            torch.npu.synchronize()
