@@ -25,6 +25,11 @@ void DemandDType(const char *name, const View &view, bool taken) {
   if (!taken) Invalid(std::string(name) + " is " + DTypeName(view.dtype));
 }
 
+// What CANN would take for contiguous.
+void DemandContiguous(const Operand &operand) {
+  if (operand.view.strides != ContiguousStrides(operand.view.sizes)) Invalid(operand.name + " is not contiguous");
+}
+
 }  // namespace
 
 // Inputs x_norm, grad_y and expert_idx. Only of sigmoid, whose weights are always divided by their sum.
@@ -40,6 +45,8 @@ void MoeGatingTopKBackward(Call &call) {
   CheckSizes(scores, gradient, experts);
   if (const int64_t norm_type = call.Integer("norm_type"); norm_type != 1)
     Invalid("norm_type is " + std::to_string(norm_type) + ", it must be 1 (" + Present() + ")", kBadTiling);
+  DemandContiguous(call.inputs[2]);
+  for (const auto &output : call.outputs) DemandContiguous(output);
   call.OutExactly(gradient.dtype, scores.sizes);
   const auto factor = static_cast<float>(call.Real("routed_scaling_factor", 1));
   const auto eps = static_cast<float>(call.Real("eps", 1e-20F));
