@@ -5,6 +5,8 @@ import re
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 import ascend_moe_gating
 from ascend_moe_gating import simulator
@@ -211,3 +213,13 @@ def test_a_gate_that_this_cann_does_not_take_is_not_fused():
 def test_the_names_of_the_needs_are_labels_of_the_operator():
     assert {need.label for need in NEEDS} <= {f"C{number}" for number in range(1, 20)}
     assert SIGNATURE.Call is Call
+
+
+def test_a_number_of_tokens_that_nobody_knows_stays_unknown():
+    """Under fake tensors no tokens are no special case: asking would make a guard, or fail where there is no hint."""
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    with mode:
+        x = torch.empty(mode.shape_env.create_unbacked_symint(), 8, device="npu")
+        y, experts, _ = ascend_moe_gating.npu_moe_gating_top_k(x, 2)
+        assert not mode.shape_env.guards
+        assert (y.shape[0], experts.shape[1]) == (x.shape[0], 2)
