@@ -44,7 +44,8 @@ def test_a_replay_runs_what_was_captured():
     with simulator.record() as launches:
         graph.replay()
         graph.replay()
-    names = [launch.name for launch in launches]
+    # torch_npu 2.9 fills in the state of the random generator before each replay, whatever is in the graph.
+    names = [launch.name for launch in launches if launch.name != "aclnnInplaceFillScalar"]
     assert names == ["aclnnMoeGatingTopK", "aclnnMuls"] * 2
 
 
