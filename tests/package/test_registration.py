@@ -223,9 +223,13 @@ assert ascend_moe_gating.npu_moe_gating_top_k(x, 2)[1].cpu().tolist() == [[7, 6]
     run(STAND_IN + CALL + check_npu, ASCEND_MOE_GATING_ACLNN="1")
 
 
-def test_importing_costs_at_most_50_ms_over_torch():
+def test_importing_costs_at_most_50_ms_over_torch_and_an_attempt_at_torch_npu():
     code = """
     import time, torch
+    try:
+        import torch_npu  # up to 2.6 it takes a second and more to find that there is no CANN
+    except ImportError:
+        pass
     begin = time.process_time()  # what else runs on the machine does not count
     import ascend_moe_gating
     ascend_moe_gating.npu_moe_gating_top_k
