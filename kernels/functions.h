@@ -115,10 +115,13 @@ inline F log1p_over(F e) {
 
 inline F sqrt_softplus(F x) {
   const F least = Vector::set(-87.0f);
-  if (__builtin_expect(Vector::any_less(x, least), 0)) return sqrt_softplus_far_out(x);  // NaN as well
   const Reduced reduced = reduce<1>(Vector::max(least, Vector::min(Vector::sub(Vector::set(0.0f), x), x)));
   const F e = Vector::mul(reduced.exp_r, power_of_2<0>(reduced.n));
-  return Vector::sqrt(Vector::fma(e, log1p_over(e), Vector::max(x, Vector::set(0.0f))));
+  const F root = Vector::sqrt(Vector::fma(e, log1p_over(e), Vector::max(x, Vector::set(0.0f))));
+  if (!__builtin_expect(Vector::any_less(x, least), 0)) return root;
+  // Each lane its own: it may belong to another row. NaN is one either way.
+  const I far_out = Vector::count_greater(Vector::set(int32_t{0}), least, x);
+  return Vector::where_less(far_out, 1, root, sqrt_softplus_far_out(x));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ from ascend_moe_gating.simulator.faults import fault
 from ascend_moe_gating.simulator.library import active, real_cann
 from ascend_moe_gating.simulator.loading import load
 from ascend_moe_gating.simulator.recording import Allocation, Launch, Operand, Recording, allocations, record
-from ascend_moe_gating.simulator.release import release
+from ascend_moe_gating.simulator.releases import release
 
 __all__ = [
     "Allocation",

@@ -6,7 +6,7 @@ import os
 import sys
 
 from ascend_moe_gating.simulator.library import active, core, folder, open_libraries, real_cann
-from ascend_moe_gating.simulator.release import set_variables, stand_for
+from ascend_moe_gating.simulator.releases import set_variables, stand_for
 
 
 def load(*, cann: str | None = None, soc: str | None = None) -> bool:

@@ -69,7 +69,7 @@ void CheckRelease() {
   Find(kSocs, kSoc, std::getenv(kSoc));
 }
 
-// Called by simulator/release.py. A null pointer leaves what is there.
+// Called by simulator/releases.py. A null pointer leaves what is there.
 EXPORT int host_cann_stand_for(const char *cann, const char *name) {
   return EntryPointWithoutDevice(__func__, [&] {
     const Release *const chosen = cann == nullptr ? &CurrentRelease() : &Find(kReleases, "cann", cann);

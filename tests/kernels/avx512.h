@@ -112,6 +112,11 @@ inline __m512 _mm512_add_ps(__m512 a, __m512 b) { return a + b; }
 inline __m512 _mm512_sub_ps(__m512 a, __m512 b) { return a - b; }
 inline __m512 _mm512_mul_ps(__m512 a, __m512 b) { return a * b; }
 inline __m512 _mm512_div_ps(__m512 a, __m512 b) { return a / b; }
+inline __m512 _mm512_sqrt_ps(__m512 a) {
+  __m512 root;
+  for (int i = 0; i < 16; ++i) root[i] = __builtin_sqrtf(a[i]);
+  return root;
+}
 inline __m512 _mm512_max_ps(__m512 a, __m512 b) { return a > b ? a : b; }  // of NaN, the second
 inline __m512 _mm512_min_ps(__m512 a, __m512 b) { return a < b ? a : b; }
 inline __m512d _mm512_add_pd(__m512d a, __m512d b) { return a + b; }

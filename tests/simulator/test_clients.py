@@ -137,10 +137,11 @@ OF_CANN = {
 }
 NEWER = {"indices_dtype", "input_ids", "sort_policy", "tid2eid"}  # than some torchair
 KINDS = {"": "required", "OPTIONAL_": "optional", "DYNAMIC_": "dynamic", "REQUIRED_": "required"}
+NOT_OF_TORCHAIR = ("Cast", "MoeGatingTopKBackward")  # it writes no text of these
 TYPES = {"Type": "DATA_TYPE", "ListInt": "LIST_INT"}
 
 
-@pytest.mark.parametrize("name", node_types())
+@pytest.mark.parametrize("name", [name for name in node_types() if name not in NOT_OF_TORCHAIR])
 def test_operators_are_described_as_torchair_has_them(name, described):
     from torchair._ge_concrete_graph import auto_generated_ge_raw_ops as ops
     from torchair._ge_concrete_graph import dynamic_output_ops
@@ -151,8 +152,6 @@ def test_operators_are_described_as_torchair_has_them(name, described):
         assert status == "ERROR"
         return
     assert status == "SUCCESS"
-    if function is None:
-        pytest.skip(f"torchair has no {name}")
     said = {"INPUT": [], "OUTPUT": [], "ATTR": []}
     for kind, what, entry, type_ in re.findall(r"\.(\w*?)(INPUT|OUTPUT|ATTR)\((\w+), *(\w*)", function.__doc__):
         meaning = "VT_" + TYPES.get(type_, type_.upper()) if what == "ATTR" else KINDS[kind]
