@@ -1,6 +1,7 @@
 """What the stand-in takes for a graph: models that torchair made, changed by hand."""
 
 import ctypes
+import re
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ X = torch.arange(64.0).view(2, 32)
 
 @pytest.fixture(scope="module")
 def made():
-    """What torchair loads for a gate whose weights are doubled."""
+    """What torchair loads for a gate whose weights are doubled. Up to 2.5 it numbers nodes through all graphs."""
     loads, load = [], TorchNpuGraph.load
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TorchNpuGraph, "load", lambda graph, *given: (loads.append(given), load(graph, *given))[1])
@@ -62,16 +63,16 @@ def test_nodes_may_stand_in_any_order(made):
     [
         (
             lambda g: node(g, "Mul").input.__setitem__(0, node(g, "Mul").name + ":0"),
-            "not a graph: node Mul feeds itself",
+            r"not a graph: node Mul\w* feeds itself",
         ),
         (
             lambda g: node(g, "Mul").input.__setitem__(0, "nobody:0"),
-            "node Mul reads from nobody:0, which does not exist",
+            r"node Mul\w* reads from nobody:0, which does not exist",
         ),
-        (lambda g: node(g, "Mul").input.append(named(g, ":0")), "node Mul has an input without a name"),
+        (lambda g: node(g, "Mul").input.append(named(g, ":0")), r"node Mul\w* has an input without a name"),
         (
             lambda g: setattr(node(g, "Const").attr["value"].t, "data", b""),
-            "not a graph: a constant of float32 [] has 0 bytes",
+            r"not a graph: a constant of float32 \[\] has 0 bytes",
         ),
     ],
     ids=["cycle", "no producer", "input without a name", "constant without its bytes"],
@@ -81,7 +82,7 @@ def test_what_is_not_a_graph_is_not_loaded(made, change, message):
     said.restype = ctypes.c_char_p
     with pytest.raises(RuntimeError, match="LoadFromSerializedModelArray"):
         run(made, change)
-    assert said().decode().endswith(message)
+    assert re.search(f"{message}$", said().decode())
 
 
 @pytest.mark.parametrize(
@@ -119,5 +120,5 @@ def test_of_some_attributes_only_one_value_is_implemented(made):
         return change
 
     torch.testing.assert_close(run(made, exponential(-1)), npu_moe_gating_top_k(X, 2)[0].exp())
-    with pytest.raises(RuntimeError, match="graph node Mul of type Exp: of attribute base only -1 is implemented"):
+    with pytest.raises(RuntimeError, match=r"graph node Mul\w* of type Exp: of attribute base only -1 is implemented"):
         run(made, exponential(2))
