@@ -41,6 +41,12 @@ def _random_numbers_in_captured_graphs():
     return on_stand_in(capture).returncode == 0
 
 
+def _ascend950():
+    from tests.programs import on_stand_in
+
+    return on_stand_in("torch.npu.init()", ASCEND_MOE_GATING_SOC="Ascend950PR_9579").returncode == 0
+
+
 def _graphs_of_other_tracers():
     """Graphs that dynamo has not made: they have no fake tensors."""
     import torchair
@@ -79,6 +85,7 @@ PROBES = {
     "dim gears": lambda: _torchair("set_dim_gears"),
     "cache_compile": lambda: _torchair("cache_compile"),
     "Inductor without triton-ascend": _inductor,
+    "Ascend950": _ascend950,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
     "random numbers in captured graphs": _random_numbers_in_captured_graphs,
     "graphs of other tracers than dynamo": _graphs_of_other_tracers,
