@@ -26,7 +26,10 @@ class Constraint(NamedTuple):
 def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> None:
     """Raise for the first argument whose Python type its parameter does not take."""
     for value, (name, schema_type, types, kind, label) in zip(call, parameters, strict=True):
-        if not isinstance(value, types) and not (schema_type != "Tensor" and stands_for_a_number(value)):
+        if isinstance(value, types):
+            continue
+        # Of a float that dynamo has made a symbol nothing else may be asked.
+        if schema_type == "Tensor" or isinstance(value, float) or not stands_for_a_number(value):
             if is_dynamo_compiling() and not isinstance(value, _IN_GRAPHS):
                 refuse_type(name, kind, label, f"an object of type {type(value).__name__}")
             refuse_type(name, kind, label, value=value)
