@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, TypeVar
 
-from ascend_moe_gating.plugin.constraints.needs import Need, missing
+from ascend_moe_gating.plugin.constraints.needs import Need, missing, with_needs
 
 _ATTRIBUTE = "_ascend_moe_gating_needs"  # torchair's own private attributes begin with _ too
 _Results = TypeVar("_Results", bound=tuple[Any, ...])
@@ -24,9 +24,11 @@ def say_needs(results: _Results, call: Any, needs: Iterable[Need]) -> _Results:
 
 
 def register(backend: ModuleType) -> None:
-    """Let torchair's graphs, by the module that has their class, say it."""
-    graph_class = backend.TorchNpuGraph
-    load = graph_class.load
+    """Let torchair's graphs, by the module that has their class, say it; without such a class nothing is done."""
+    graph_class = getattr(backend, "TorchNpuGraph", None)
+    load = getattr(graph_class, "load", None)
+    if graph_class is None or load is None:
+        return
 
     @functools.wraps(load)
     def load_and_look(self: Any, ge_graph: Any, *args: Any, **kwargs: Any) -> Any:
@@ -47,6 +49,6 @@ def _explained(step: Callable[..., Any], lacking: str) -> Callable[..., Any]:
         try:
             return step(*args, **kwargs)
         except RuntimeError as error:
-            raise RuntimeError(f"{error}\n{lacking}") from error
+            raise with_needs(error, lacking) from error
 
     return explained

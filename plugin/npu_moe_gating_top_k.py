@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints.needs import refusal
+from ascend_moe_gating.plugin.constraints.needs import missing, with_needs
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, check, refuse_hash_routing
 from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types, nothing_to_do
 
@@ -157,7 +157,9 @@ def npu_moe_gating_top_k(
         refused = error
     try:  # what the kernel has found broken is said here, where there are TypeErrors as well
         check(call)
-        raise refusal(refused, SIGNATURE.in_numbers(call), NEEDS)
+        if isinstance(refused, RuntimeError) and (lacking := missing(SIGNATURE.in_numbers(call), NEEDS)):
+            raise with_needs(refused, lacking)
+        raise refused
     finally:
         del refused  # it knows this frame: a circle, in which the tensors would stay
 

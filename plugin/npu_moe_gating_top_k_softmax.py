@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.compiler import is_dynamo_compiling
 
-from ascend_moe_gating.plugin.constraints.needs import saying_needs
+from ascend_moe_gating.plugin.constraints.needs import missing, with_needs
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax import NEEDS, SIGNATURE, check
 from ascend_moe_gating.plugin.constraints.rules import check_types, nothing_to_do
 
@@ -47,5 +47,9 @@ def npu_moe_gating_top_k_softmax(
     if nothing_to_do(x):
         y = x[..., :k].clone()
         return y, torch.empty_like(y, dtype=torch.int32), torch.empty_like(y, dtype=torch.int32)
-    with saying_needs(SIGNATURE.Call(*call), NEEDS):
+    try:
         return operator(x, finished, k)
+    except RuntimeError as error:
+        if lacking := missing(SIGNATURE.in_numbers(call), NEEDS):
+            raise with_needs(error, lacking) from error
+        raise

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ascend_moe_gating.plugin.constraints.needs import Need, saying_needs
+from ascend_moe_gating.plugin.constraints.needs import Need, missing, with_needs
 from ascend_moe_gating.plugin.constraints.rules import nothing_to_do
 from ascend_moe_gating.plugin.constraints.signature import Parameter, Signature
 
@@ -45,8 +45,12 @@ def call(
     """
     if nothing_to_do(given.x):
         return
-    with saying_needs(given, needs):
+    try:
         _launch(name, signature, given, results, without)
+    except RuntimeError as error:
+        if lacking := missing(given, needs):
+            raise with_needs(error, lacking) from error
+        raise
 
 
 def _launch(

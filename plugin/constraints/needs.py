@@ -5,8 +5,7 @@ Such a call is passed on. If the CANN that is present refuses it, the error says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ascend_moe_gating.plugin.environment.cann import Cann, present
@@ -48,27 +47,12 @@ def missing(call: Any, needs: Iterable[Need], cann: Cann | None = None) -> str:
     return f"{'; '.join(unmet)}; this is {cann}" if unmet else ""
 
 
-def refusal(error: Exception, call: Any, needs: Iterable[Need]) -> Exception:
-    """What a device's refusal of such a call becomes: the same error, or one that also says what the call needs."""
-    lacking = missing(call, needs) if isinstance(error, RuntimeError) else ""
-    if not lacking:
-        return error
+def with_needs(error: RuntimeError, lacking: str) -> RuntimeError:
+    """A device's refusal of a call that also says what is missing, with the refusal as its cause."""
     kind = NotImplementedError if isinstance(error, NotImplementedError) else RuntimeError
     explained = kind(f"{error}\n{lacking}")
     explained.__cause__ = error
     return explained
-
-
-@contextmanager
-def saying_needs(call: Any, needs: Iterable[Need]) -> Iterator[None]:
-    """Let a device's refusal of a Call say what the call needs."""
-    try:
-        yield
-    except RuntimeError as error:
-        explained = refusal(error, call, needs)
-        if explained is error:
-            raise
-        raise explained from error
 
 
 def present_and(needs: Iterable[Need]) -> str:

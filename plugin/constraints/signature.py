@@ -97,7 +97,7 @@ class Signature:
         return call._replace(**tensors)
 
     def in_numbers(self, call: Any) -> Any:
-        """A call whose numbers are such, as torch's dispatcher makes them of what it takes in their places."""
+        """A call that has passed check_types, with the numbers that torch makes of what stands for them."""
         odd = {
             p.name: number_of(value)
             for p, value in zip(self.parameters, call, strict=True)
@@ -126,9 +126,7 @@ def stands_for_a_number(value: Any) -> bool:
 
 
 def number_of(value: Any) -> Any:
-    """The number that such a value stands for; what stands for none is left alone."""
-    if not stands_for_a_number(value):
-        return value
+    """The number that such a value stands for."""
     return value.item() if isinstance(value, torch.Tensor) else operator.index(value)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax import SIGNATURE, check
-from ascend_moe_gating.plugin.cpu.npu_moe_gating_top_k_softmax_v2 import npu_moe_gating_top_k_softmax_v2
+from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k_softmax_v2 as second
 
 
 @SIGNATURE.implementation
@@ -18,6 +18,6 @@ def npu_moe_gating_top_k_softmax(call: Any) -> tuple[torch.Tensor, torch.Tensor,
         ValueError, TypeError: the call breaks one of the constraints T1 to T5.
     """
     check(call)
-    y, expert_idx, _ = npu_moe_gating_top_k_softmax_v2(call.x, k=call.k, finished=call.finished)
+    y, expert_idx, _ = second.choose(second.SIGNATURE.Call(call.x, k=call.k, finished=call.finished))
     columns = torch.arange(expert_idx.numel(), dtype=torch.int32).reshape(call.k, -1)
     return y, expert_idx, columns.t().reshape(expert_idx.shape).contiguous()

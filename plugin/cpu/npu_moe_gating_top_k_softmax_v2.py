@@ -17,6 +17,11 @@ def npu_moe_gating_top_k_softmax_v2(call: Any) -> tuple[torch.Tensor, torch.Tens
         ValueError, TypeError: the call breaks one of the constraints S1 to S6.
     """
     check(call)
+    return choose(call)
+
+
+def choose(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The results of a checked call."""
     x, k = call.x, call.k
     scores = x.float() if call.renorm else x.float().softmax(-1)
     ordered = scores.sort(dim=-1, descending=True, stable=True)

@@ -4,7 +4,7 @@
 
 #include "ge_api.h"
 #include "node_types.h"
-#include "release.h"
+#include "operations.h"
 
 namespace host_cann {
 namespace {
@@ -40,11 +40,9 @@ const char *TypeOf(const std::string &node, const std::string &attribute) {
 const char *KindOf(char mark) { return mark == '*' ? "dynamic" : mark == '?' || mark == '-' ? "optional" : "required"; }
 
 // Of the release that the stand-in stands for, as far as it is an operator of this project.
-bool IsThere(const std::string &type) {
-  return type != "MoeGatingTopKBackward" || (CurrentRelease().number >= 901 && !CurrentSoc().is_950);
-}
+bool IsThere(const std::string &type) { return type != "MoeGatingTopKBackward" || operations::HasGradient(); }
 bool IsThere(const std::string &type, const std::string &input) {
-  return type != "MoeGatingTopK" || (input != "input_ids" && input != "tid2eid") || CurrentRelease().number >= 902;
+  return type != "MoeGatingTopK" || (input != "input_ids" && input != "tid2eid") || operations::HasHashRouting();
 }
 
 }  // namespace

@@ -94,6 +94,15 @@ View Optional(const Views &views, size_t place) { return place < views.size() ? 
 
 void Invalid(const std::string &why, int code) { throw Refusal{code, why}; }
 
+void DemandContiguous(const Operand &operand) {
+  if (operand.view.strides != ContiguousStrides(operand.view.sizes)) Invalid(operand.name + " is not contiguous");
+}
+
+void DemandLogits(const char *name, DType dtype) {
+  if (dtype != DType::kFloat && dtype != DType::kHalf && dtype != DType::kBFloat16)
+    Invalid(std::string(name) + " is " + DTypeName(dtype));
+}
+
 std::vector<Parameter> Parameters(const char *names) {
   std::vector<Parameter> parameters;
   std::istringstream words(names);

@@ -87,6 +87,8 @@ struct Call : Launched {
 };
 
 [[noreturn]] void Invalid(const std::string &why, int code = kBadParam);
+void DemandContiguous(const Operand &operand);
+void DemandLogits(const char *name, DType dtype);  // float32, float16 or bfloat16
 
 // What a table says about a parameter: "name"; "name?" is optional, "name!" required, "name-" not implemented, "name*"
 // any number of them, and of "name=1" only this value is implemented.

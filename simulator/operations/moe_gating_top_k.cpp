@@ -45,7 +45,7 @@ void CheckAttributes(const moe_gating_top_k_args &g) {
 
 // Of hash routing beyond the rest.
 void CheckRouting(const moe_gating_top_k_args &g, const View &ids, const View &table) {
-  if (CurrentRelease().number < 902) Invalid("there is no input_ids and tid2eid in " + Present(), kBadTiling);
+  if (!HasHashRouting()) Invalid("there is no input_ids and tid2eid in " + Present(), kBadTiling);
   for (const View &integers : {ids, table}) {
     if (integers.dtype != DType::kInt32 && integers.dtype != DType::kInt64)
       Invalid("input_ids and tid2eid must be int32 or int64");
@@ -74,11 +74,12 @@ void Route(const View &ids, const View &table, moe_gating_top_k_args *args) {
 
 }  // namespace
 
+bool HasHashRouting() { return CurrentRelease().number >= 902; }
+
 // Inputs x, bias, input_ids, tid2eid.
 void MoeGatingTopK(Call &call) {
   const View &x = call.In(0), bias = call.Has(1) ? call.In(1) : View{};
-  if (x.dtype != DType::kFloat && x.dtype != DType::kHalf && x.dtype != DType::kBFloat16)
-    Invalid(std::string("x is ") + DTypeName(x.dtype));
+  DemandLogits("x", x.dtype);
   if (bias.given() && bias.dtype != x.dtype)
     Invalid(std::string("bias is ") + DTypeName(bias.dtype) + ", x's dtype is " + DTypeName(x.dtype));
   if (x.sizes.size() != 2) Invalid("x has " + std::to_string(x.sizes.size()) + " dimensions, not 2", kBadTiling);
@@ -100,9 +101,7 @@ void MoeGatingTopK(Call &call) {
   if (bias.given() && bias.sizes != std::vector<int64_t>{args.experts})
     Invalid("bias is " + Sizes(bias.sizes) + ", not one value per expert", kBadTiling);
   if (call.Has(2) && call.Has(3)) CheckRouting(args, call.In(2), call.In(3));
-  for (const auto &output : call.outputs) {
-    if (output.view.strides != ContiguousStrides(output.view.sizes)) Invalid(output.name + " is not contiguous");
-  }
+  for (const auto &output : call.outputs) DemandContiguous(output);
   call.OutExactly(x.dtype, {args.tokens, args.k});
   call.OutExactly(DType::kInt32, {args.tokens, args.k});
   call.OutExactly(DType::kFloat, x.sizes);

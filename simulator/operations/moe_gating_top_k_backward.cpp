@@ -25,27 +25,23 @@ void DemandDType(const char *name, const View &view, bool taken) {
   if (!taken) Invalid(std::string(name) + " is " + DTypeName(view.dtype));
 }
 
-// What CANN would take for contiguous.
-void DemandContiguous(const Operand &operand) {
-  if (operand.view.strides != ContiguousStrides(operand.view.sizes)) Invalid(operand.name + " is not contiguous");
-}
-
 }  // namespace
+
+bool HasGradient() { return CurrentRelease().number >= 901 && !CurrentSoc().is_950; }
 
 // Inputs x_norm, grad_y and expert_idx. Only of sigmoid, whose weights are always divided by their sum.
 void MoeGatingTopKBackward(Call &call) {
-  if (CurrentSoc().is_950 || CurrentRelease().number < 901)
+  if (!HasGradient())
     Invalid("there is no MoeGatingTopKBackward in " + Present() + ", it came with CANN 9.1 for Atlas A2 and A3",
             kBadTiling);
   const View &scores = call.In(0), &gradient = call.In(1), &experts = call.In(2);
   DemandDType("x_norm", scores, scores.dtype == DType::kFloat);
-  DemandDType("grad_y", gradient,
-              gradient.dtype == DType::kFloat || gradient.dtype == DType::kHalf || gradient.dtype == DType::kBFloat16);
+  DemandLogits("grad_y", gradient.dtype);
   DemandDType("expert_idx", experts, experts.dtype == DType::kInt32);
   CheckSizes(scores, gradient, experts);
   if (const int64_t norm_type = call.Integer("norm_type"); norm_type != 1)
     Invalid("norm_type is " + std::to_string(norm_type) + ", it must be 1 (" + Present() + ")", kBadTiling);
-  DemandContiguous(call.inputs[2]);
+  DemandContiguous(call.inputs[2]);  // CANN would take others for it
   for (const auto &output : call.outputs) DemandContiguous(output);
   call.OutExactly(gradient.dtype, scores.sizes);
   const auto factor = static_cast<float>(call.Real("routed_scaling_factor", 1));

@@ -99,7 +99,9 @@ void IsClose(Call &call);
 void MaskedFill(Call &call);
 void MaskedSelect(Call &call);
 void MatrixProduct(Call &call);
+bool HasHashRouting();  // in the CANN that the stand-in stands for
 void MoeGatingTopK(Call &call);
+bool HasGradient();  // the same
 void MoeGatingTopKBackward(Call &call);
 void MoeGatingTopKSoftmax(Call &call);
 void MoeGatingTopKSoftmaxV2(Call &call);

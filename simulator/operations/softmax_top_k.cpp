@@ -9,8 +9,7 @@ namespace {
 void CheckChoice(const Call &call) {
   const View &x = call.In(0);
   const int64_t k = call.Integer("k");
-  if (x.dtype != DType::kFloat && x.dtype != DType::kHalf && x.dtype != DType::kBFloat16)
-    Invalid(std::string("x is ") + DTypeName(x.dtype));
+  DemandLogits("x", x.dtype);
   if (x.sizes.size() != 2 && x.sizes.size() != 3)
     Invalid("x is " + Sizes(x.sizes) + ", not 2 or 3 dimensions", kBadTiling);
   if (x.sizes.back() < 1) Invalid("x has no experts", kBadTiling);

@@ -1,7 +1,10 @@
 """What only some CANN takes: the needs, what the stand-in refuses in the name of each release, what a user reads."""
 
+import gc
 import itertools
 import re
+import types
+import weakref
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 import ascend_moe_gating
 from ascend_moe_gating import simulator
+from ascend_moe_gating.converters import refusals
 from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 from ascend_moe_gating.plugin.constraints.needs import missing
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, Call, check
@@ -223,3 +227,35 @@ def test_a_number_of_tokens_that_nobody_knows_stays_unknown():
         y, experts, _ = ascend_moe_gating.npu_moe_gating_top_k(x, 2)
         assert not mode.shape_env.guards
         assert (y.shape[0], experts.shape[1]) == (x.shape[0], 2)
+
+
+@pytest.mark.stand_in
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ascend_moe_gating.npu_moe_gating_top_k(x, 4, renorm=1),
+        lambda x: aclnn.npu_moe_gating_top_k(x, 4, renorm=1),
+        lambda x: ascend_moe_gating.npu_moe_gating_top_k_softmax(x, None, 4),
+    ],
+    ids=["public", "direct aclnn call", "softmax"],
+)
+def test_a_refusal_that_is_over_keeps_no_tensor(call):
+    x = torch.zeros(2, 2049 if call.__code__.co_names[-1].endswith("softmax") else 16).npu()
+    alive = weakref.ref(x)
+    gc.collect()
+    gc.disable()
+    try:
+        with simulator.release("9.0.0", "Ascend950PR_9579"):
+            call(x)
+    except RuntimeError as error:
+        said = str(error)
+        del x
+    finally:
+        gc.enable()
+    assert "needs CANN" in said
+    assert alive() is None
+
+
+def test_a_torchair_whose_graphs_are_not_known_is_left_alone():
+    for module in (types.ModuleType("a"), types.SimpleNamespace(TorchNpuGraph=object)):
+        refusals.register(module)
