@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from functorch.compile import make_boxed_func
 from torch._functorch.aot_autograd import aot_module_simplified
+from torch._functorch.partitioners import default_partition
 from torch.fx import GraphModule
 
 from ascend_moe_gating.converters.fusion.picture import Drawn, draw, drawn
-from ascend_moe_gating.converters.fusion.replace import GateReport, float_inputs, fuse_gates
+from ascend_moe_gating.converters.fusion.replace import float_inputs, fuse_gates
+from ascend_moe_gating.converters.fusion.report import GateReport, page, text_table
 
 
 @dataclass
@@ -29,10 +31,19 @@ class Explanation:
         return sum(gate.fused for gate in self.gates)
 
     def __str__(self) -> str:
-        graphs = "1 graph" if self.graphs == 1 else f"{self.graphs} graphs"
         if not self.gates:
-            return f"no gate found in {graphs}"
-        return "\n".join([f"{self.fused} of {len(self.gates)} gates in {graphs} fused", *map(str, self.gates)])
+            return self._title()
+        return f"{self._title()}\n{text_table(self.gates)}"
+
+    def html(self) -> str:
+        """The table as a page that needs nothing else."""
+        return page(self._title(), self.gates)
+
+    def _title(self) -> str:
+        graphs = "1 graph" if self.graphs == 1 else f"{self.graphs} graphs"
+        return (
+            f"{self.fused} of {len(self.gates)} gates in {graphs} fused" if self.gates else f"no gate found in {graphs}"
+        )
 
 
 def explain(
@@ -44,8 +55,9 @@ def explain(
 ) -> Explanation:
     """Find the gates of a model as torch.compile with torchair's backend would, and say what becomes of each.
 
-    The model runs once, without gradients, on the device of its inputs; no NPU and no torchair is needed. What dynamo
-    has compiled in this process before is forgotten, and compiled again when it is called.
+    The model runs once, on the device of its inputs, with or without gradients as the caller has it; no NPU and no
+    torchair is needed. What dynamo has compiled in this process before is forgotten, and compiled again when it is
+    called.
 
     Args:
         model: A module or function.
@@ -75,13 +87,15 @@ def explain(
             graph_module,
             example_inputs,
             fw_compiler=compile_graph,  # type: ignore[arg-type]
+            bw_compiler=lambda backward, _: make_boxed_func(backward.forward),
+            partition_fn=default_partition,  # torchair's
+            keep_inference_input_mutations=True,  # torchair's
             decompositions=_decompositions(),
         )
 
     arguments = (inputs,) if isinstance(inputs, torch.Tensor) else inputs
     torch._dynamo.reset()
-    with torch.no_grad():
-        torch.compile(model, backend=backend, dynamic=dynamic)(*arguments)
+    torch.compile(model, backend=backend, dynamic=dynamic)(*arguments)
     torch._dynamo.reset()
     if picture is not None:
         draw(pictures, picture)

@@ -9,14 +9,18 @@ from typing import Any
 
 import torch
 from torch.fx import Node
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 aten = torch.ops.aten
 
 # The same elements in the same order, whatever the sizes.
 _VIEWS = (
     *(aten.view, aten.reshape, aten._unsafe_view, aten.flatten, aten.unflatten, aten.unsqueeze, aten.squeeze),
+    *(aten.view_copy, aten.unsqueeze_copy, aten.squeeze_copy, aten.alias_copy, aten.detach_copy),
     *(aten.alias, aten.clone, aten.detach, aten.contiguous, aten.lift_fresh_copy, aten._reshape_alias),
 )
+EXPANDS = (aten.expand, aten.expand_copy)
+_SLICES = (aten.slice, aten.slice_copy)
 _ZEROS = (aten.zeros, aten.zeros_like, aten.new_zeros)
 _ONES = (aten.ones, aten.ones_like, aten.new_ones)
 _FULL = (aten.full, aten.full_like, aten.new_full, aten.scalar_tensor)
@@ -37,12 +41,33 @@ def arguments(node: Node) -> dict[str, Any]:
 
 def shape(node: Node) -> tuple[Any, ...]:
     """The sizes of a node's result, some perhaps symbolic; () for what is no tensor."""
-    return tuple(getattr(node.meta.get("val"), "shape", ()))
+    return tuple(map(_plain, getattr(node.meta.get("val"), "shape", ())))
+
+
+def known_equal(one: Any, other: Any) -> bool:
+    """Whether two sizes, or two lists of sizes, are equal whatever the symbolic ones among them are."""
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(known_equal, one, other))
+    if type(one) is int and type(other) is int:
+        return one == other
+    return statically_known_true(one == other)
+
+
+def operands(node: Node) -> tuple[Any, Any]:
+    """The two that an addition or a multiplication, which may stand in either order, is of."""
+    named = arguments(node)
+    return named["self"], named["other"]
 
 
 def size(value: Any) -> Any:
     """The number that an argument for a size is; of a node in its place the number, perhaps symbolic, that it gives."""
-    return value.meta.get("val") if isinstance(value, Node) else value
+    return _plain(value.meta.get("val") if isinstance(value, Node) else value)
+
+
+def _plain(number: Any) -> Any:
+    """A symbolic number that is the same in every call as an int."""
+    known = number.node.maybe_as_int() if isinstance(number, torch.SymInt) else None
+    return number if known is None else known
 
 
 def dtype(node: Node) -> torch.dtype | None:
@@ -60,9 +85,9 @@ def is_dimension(node: Node, dims: Any, which: int) -> bool:
 
 def is_view(node: object) -> bool:
     """Whether a node gives the elements of its first argument in their order and dtype."""
-    if not isinstance(node, Node) or not (is_call(node, aten.slice, *_VIEWS) or cast_from(node) is not None):
+    if not isinstance(node, Node) or not (is_call(node, *_SLICES, *_VIEWS) or cast_from(node) is not None):
         return False
-    if is_call(node, aten.slice):  # x[:]
+    if is_call(node, *_SLICES):  # x[:]
         named = arguments(node)
         return named["start"] in (0, None) and named["end"] in (sys.maxsize, None) and named["step"] == 1
     # A cast too may change nothing: torch 2.5 writes one for softmax(dtype=torch.float32) of float32.
@@ -78,6 +103,9 @@ def origin(node: Node) -> Node:
 
 def cast_from(node: object) -> Node | None:
     """What a node gives in another dtype, changing nothing else."""
+    if is_call(node, aten.to):
+        same = ("dtype", "self", "memory_format", "non_blocking", "copy")
+        return node.args[0] if set(arguments(node)) <= set(same) else None  # type: ignore[arg-type, union-attr, return-value]
     if not isinstance(node, Node) or getattr(node.target, "name", str)().partition(".")[0] not in _CASTS:
         return None
     others = {name for name, value in node.kwargs.items() if value is not None} - {"dtype", "memory_format"}
@@ -117,6 +145,6 @@ def _filled_with(node: Node) -> float | None:
     if is_call(node, *_FULL):
         named = arguments(node)
         return constant(named.get("fill_value", named.get("s")))
-    if is_call(node, aten.expand) or is_view(node) or cast_from(node) is not None:
+    if is_call(node, *EXPANDS) or is_view(node) or cast_from(node) is not None:
         return constant(node.args[0])
     return None

@@ -12,6 +12,7 @@ from typing import Any
 from torch.fx import GraphModule
 
 from ascend_moe_gating.converters.fusion.replace import float_inputs, fuse_gates
+from ascend_moe_gating.converters.fusion.softplus import write_out_softplus
 from ascend_moe_gating.converters.fusion.switch import enabled, fusion
 from ascend_moe_gating.plugin.environment.packages import missing_torchair
 
@@ -55,6 +56,7 @@ def register(compiler: ModuleType) -> None:
             inputs = next((other.example_inputs for other in others if hasattr(other, "example_inputs")), ())
             for report in fuse_gates(graph_module, float_inputs(graph_module, inputs)):
                 logger.info("%s", report)
+            write_out_softplus(graph_module)
         return optimize(graph_module, *args, **kwargs)
 
     compiler._optimize_fx = fuse_then_optimize  # type: ignore[attr-defined]

@@ -12,6 +12,8 @@ from ascend_moe_gating.converters.fusion.fx_nodes import (
     is_call,
     is_dimension,
     is_view,
+    known_equal,
+    result,
     results,
     shape,
     size,
@@ -43,9 +45,17 @@ def read_largest(call: Node) -> Largest | None:
     inner: list[Node] = []
     first_values, first_indices = ([_head(node, inner) for node in nodes] for nodes in (values, indices))
     counts = [shape(node)[-1] for node in (*first_values, *first_indices)]
-    if not counts or any(count != counts[0] for count in counts):
+    if not counts or not all(known_equal(count, counts[0]) for count in counts):
         return None
     return Largest(call, x, counts[0], _with_views(first_values), _with_views(first_indices), inner)
+
+
+def largest_of(node: object) -> Largest | None:
+    """What a node is a result of, perhaps through views and the slice that takes the first of a sort."""
+    while is_view(node) or is_call(node, aten.slice):
+        node = node.args[0]  # type: ignore[union-attr]
+    call = result(node, 0) or result(node, 1)
+    return None if call is None else read_largest(call)
 
 
 def _head(ordered: Node, inner: list[Node]) -> Node:
@@ -58,7 +68,7 @@ def _head(ordered: Node, inner: list[Node]) -> Node:
         if is_dimension(ordered, named["dim"], -1) and named["start"] in (0, None) and named["step"] == 1:
             inner.append(ordered)
             return user
-    if is_view(user) and shape(user) == shape(ordered):
+    if is_view(user) and known_equal(shape(user), shape(ordered)):
         inner.append(ordered)
         return _head(user, inner)
     return ordered
@@ -66,5 +76,5 @@ def _head(ordered: Node, inner: list[Node]) -> Node:
 
 def _with_views(nodes: list[Node]) -> list[Node]:
     """The nodes, and others that are the same: an alias or a copy."""
-    same = [user for node in nodes for user in node.users if is_view(user) and shape(user) == shape(node)]
+    same = [user for node in nodes for user in node.users if is_view(user) and known_equal(shape(user), shape(node))]
     return nodes + _with_views(same) if same else nodes

@@ -2,171 +2,228 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from ascend_moe_gating.converters.fusion.fx_nodes import aten, cast_from, constant, dtype, shape
-from ascend_moe_gating.converters.fusion.gates import Gate, NotAGate, find_gates
-from ascend_moe_gating.plugin.constraints.needs import missing
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, Call, check
+from ascend_moe_gating.converters.fusion.fx_nodes import aten, cast_from, dtype, shape
+from ascend_moe_gating.converters.fusion.gate import Gate
+from ascend_moe_gating.converters.fusion.gates import choices, read_gate
+from ascend_moe_gating.converters.fusion.in_place import make_functional, restore
+from ascend_moe_gating.converters.fusion.inserted import Inserted, mode_of
+from ascend_moe_gating.converters.fusion.plans import Plan, demand_that_it_is_taken, plans
+from ascend_moe_gating.converters.fusion.reading import NoChoiceOfExperts, NotAGate, equivalent
+from ascend_moe_gating.converters.fusion.report import GateReport, module_of
+from ascend_moe_gating.converters.fusion.settled import settled
+from ascend_moe_gating.converters.fusion.users import Users
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import users_line
 
-
-@dataclass
-class GateReport:
-    """What became of one gate of a graph."""
-
-    fused: bool
-    reason: str = ""  # why it was not fused
-    where: str = ""  # file:line of the choice of experts, where the graph knows it
-    parameters: dict[str, Any] = field(default_factory=dict)  # of npu_moe_gating_top_k
-
-    def __str__(self) -> str:
-        place = f"the gate at {self.where}" if self.where else "a gate"
-        if not self.fused:
-            return f"{place} is not fused: {self.reason}"
-        return f"{place} is fused: " + ", ".join(f"{name}={value}" for name, value in self.parameters.items())
+OPERATOR = "npu_moe_gating_top_k"
+POSITIONAL = {OPERATOR: ("x", "k"), "npu_moe_gating_top_k_softmax_v2": ("x",)}
+_HALF = (torch.bfloat16, torch.float16)
 
 
 def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None) -> list[GateReport]:
-    """Replace each gate that is written out by npu_moe_gating_top_k, in place; results do not change. Dead code goes.
+    """Replace each gate that is written out by npu_moe_gating_top_k or npu_moe_gating_top_k_softmax_v2, in place.
 
-    Ids and weights are the same, but that `sorted=False` gives the k experts in descending order, and that of experts
-    with a weight of exactly 0.0 others may be named where the gate fills dropped groups with 0.0.
+    Ids and weights are the same but for what the README names. Whatever else is in the graph stays as it was, and so
+    does a gate with which anything fails.
 
     Args:
         graph_module: A functional graph of ATen operators with fake results in meta["val"], as AOTAutograd gives it to
             a compiler.
-        scalars: Inputs of the graph that stand for a Python float of the user's, and the number, which is then fixed.
+        scalars: Inputs of the graph that stand for a Python float of the user's, and the number.
 
     Returns:
         A report for each choice of experts that was found, in the order of the graph.
     """
     graph = graph_module.graph
-    graph.eliminate_dead_code()  # what nobody uses is no other user of an intermediate result
-    try:
-        with unset_fake_temporarily():
-            found = find_gates(graph, scalars)
-    except Exception as error:  # a graph that is not understood is left alone, and compiles
-        return [GateReport(False, f"the search for gates failed ({type(error).__name__}: {error})")]
-    reports = []
-    for gate in found:
-        try:
-            if isinstance(gate, NotAGate):
-                raise gate
-            reports.append(GateReport(True, where=users_line(gate.chosen.call), parameters=_fuse(graph, gate)))
-        except NotAGate as refusal:
-            reports.append(GateReport(False, str(refusal), users_line(refusal.node)))
-    if any(report.fused for report in reports):
+    found: list[tuple[Node, GateReport]] = []
+    gone: set[Node] = set()
+    reports = [report for branch in _branches(graph_module) for report in fuse_gates(branch)]
+    changed = make_functional(graph)
+    with unset_fake_temporarily():
+        for node in choices(graph):
+            if node not in gone and (report := _report(graph, node, scalars or {}, gone)) is not None:
+                found.append((node, report))
+    if not gone:
+        restore(changed)
+    else:
         graph.eliminate_dead_code()
         graph.lint()
         graph_module.recompile()
-    return reports
+    left = set(graph.nodes)
+    return reports + [report for node, report in found if report.fused or node in left]
 
 
-def _fuse(graph: Graph, gate: Gate) -> dict[str, Any]:
-    """Replaces a gate, or raises before anything has changed; returns the operator's arguments."""
-    _demand_no_other_users(gate)
-    try:  # here a symbolic number becomes fixed: another one is another compilation
-        for name, value in gate.parameters.items():
-            gate.parameters[name] = float(value) if name in ("eps", "routed_scaling_factor") else int(value)
-    except GuardOnDataDependentSymNode as error:
-        raise NotAGate("one of its numbers depends on data", gate.chosen.call) from error
-    sizes = [-1, shape(gate.logits)[-1]]
+def _branches(graph_module: GraphModule) -> list[GraphModule]:
+    """The graphs in a graph, such as the branches of torch.cond."""
+    names = [node.target for node in graph_module.graph.nodes if node.op == "get_attr"]
+    inside = [getattr(graph_module, name, None) for name in dict.fromkeys(names)]
+    return [branch for branch in inside if isinstance(branch, GraphModule)]
+
+
+def _report(graph: Graph, node: Node, scalars: dict[Node, Any], gone: set[Node]) -> GateReport | None:
+    """What becomes of a choice; `gone` gets the nodes that went. None: there are no experts to choose."""
+    where, module = users_line(node), module_of(node)
     try:
-        bias = None if gate.bias is None else _as_float32(gate.bias, [-1])
-        call = Call(_as_float32(gate.logits, sizes), bias=bias, **gate.parameters)
-        check(call)
-    except (ValueError, TypeError) as error:
-        raise NotAGate(str(error), gate.chosen.call) from error
-    if lacking := missing(call, NEEDS):
-        raise NotAGate(lacking, gate.chosen.call)
-    with graph.inserting_before(gate.chosen.call):
-        insert = functools.partial(_insert, gate.chosen.call)
-        y, expert_idx = _call(insert, gate, sizes)
-        _serve_ids(insert, gate, expert_idx)
-    gate.weights.replace_all_uses_with(y)
-    return gate.parameters
+        return _fuse(graph, read_gate(node, scalars), gone)
+    except NoChoiceOfExperts:
+        return None
+    except NotAGate as refusal:
+        return GateReport(False, str(refusal), users_line(refusal.node) or where, module=module)
+    except Exception as error:  # what is not understood is left alone, and compiles
+        return GateReport(False, f"reading it failed ({type(error).__name__}: {error})", where, module=module)
 
 
-def _demand_no_other_users(gate: Gate) -> None:
-    free = {gate.weights, *gate.chosen.indices}
-    for node in gate.inner:
-        if constant(node) is None or any(shape(source) for source in node.all_input_nodes):
-            for user in node.users:
-                if user not in free and not _goes_with(user, gate):
-                    raise NotAGate(f"the intermediate result {node.name} is also used by {user.name}", node)
+def _fuse(graph: Graph, gate: Gate, gone: set[Node]) -> GateReport:
+    """Replaces a gate, as much of it as can be, or raises before anything has changed."""
+    refusals = []
+    for plan in plans(gate):
+        try:
+            return _carry_out(graph, gate, plan, gone)
+        except NotAGate as refusal:
+            refusals.append(refusal)
+    raise refusals[-1]
 
 
-def _goes_with(node: Node, gate: Gate) -> bool:
-    """Whether nobody needs a node once the gate is gone, such as a tensor of ones in a result's sizes."""
-    if node in gate.inner:
-        return True
-    asked = node.op == "output" or node in (gate.logits, gate.bias, gate.weights, *gate.chosen.indices)
-    return not asked and all(_goes_with(user, gate) for user in node.users)
+def _carry_out(graph: Graph, gate: Gate, plan: Plan, gone: set[Node]) -> GateReport:
+    scores = {node for node in gate.reading.inner if gate.scores is not None and equivalent(node, gate.scores)}
+    users = Users(graph, gate, plan, scores)
+    inputs = _inputs(gate, plan, users)
+    with_scores = {"out_flag": True} if users.of_scores or plan.result is None else {}
+    plan.parameters |= with_scores
+    demand_that_it_is_taken(plan, gate, {name: one.described() for name, one in inputs.items()})
+    anchor = users.anchor([one.node for one in inputs.values()])
+    if not gate.reading.settle():
+        raise NotAGate("its sizes are equal in the example only", gate.chosen.call)
+    for name, number in plan.parameters.items():
+        plan.parameters[name] = settled(number, name, gate.chosen.call)
+    insert = Inserted(anchor, gate.chosen.call)
+    try:
+        served = _insert(insert, gate, plan, inputs, users)
+    except Exception:
+        insert.take_out()
+        raise
+    call = gate.chosen.call
+    report = GateReport(True, "", users_line(call), plan.parameters, plan.operator.SIGNATURE.name, module_of(call))
+    left = count(gone)
+    for old, new, asking in served:
+        for user in asking:
+            user.replace_input_with(old, new)
+    _remove(graph, users.going | users.free | {old for old, *_ in served}, gone)
+    for old, new, asking in served:  # an exported program knows its results by their names
+        if old in gone and any(user.op == "output" for user in asking):
+            new.name = old.name
+    report.nodes = count(gone) - left, count(insert.nodes[1:])
+    return report
 
 
-def _call(insert: Any, gate: Gate, sizes: list[Any]) -> tuple[Node, Node]:
-    """The operator's call, with logits and bias as it takes them, and its first two results."""
-    logits, bias = gate.logits, gate.bias
-    if len(shape(logits)) != 2:
-        logits = insert(aten.reshape.default, logits, sizes)
-    if dtype(logits) != torch.float32:
-        logits = insert(aten._to_copy.default, logits, dtype=torch.float32)
-    if bias is not None and len(shape(bias)) != 1:
-        bias = insert(aten.reshape.default, bias, [-1])
-    if bias is not None and dtype(bias) != torch.float32:
-        bias = insert(aten._to_copy.default, bias, dtype=torch.float32)
-    named = {name: value for name, value in gate.parameters.items() if name != "k"}
-    operator_call = getattr(getattr(torch.ops, NAMESPACE), SIGNATURE.name).default
-    call = insert(operator_call, logits, gate.parameters["k"], bias=bias, **named)
-    return insert(operator.getitem, call, 0), insert(operator.getitem, call, 1)
+@dataclass
+class _Input:
+    """A tensor of the operator: a node, in a dtype and a form."""
+
+    node: Node
+    dtype: torch.dtype | None
+    rank: int
+
+    def described(self) -> torch.Tensor:
+        value = self.node.meta["val"]
+        with mode_of(value):
+            return (value if value.dim() == self.rank else value.reshape(self.sizes())).to(self.dtype)
+
+    def sizes(self) -> list[Any]:
+        return [-1] if self.rank == 1 else [-1, shape(self.node)[-1]]
+
+    def inserted(self, insert: Inserted) -> Node:
+        formed = self.node
+        if len(shape(self.node)) != self.rank:
+            *_, last = sizes = self.sizes()
+            if not isinstance(last, int):
+                sizes[-1] = insert(aten.sym_size.int, self.node, len(shape(self.node)) - 1)
+            formed = insert(aten.reshape.default, self.node, sizes)
+        return insert.cast(formed, self.dtype)
 
 
-def _serve_ids(insert: Any, gate: Gate, expert_idx: Node) -> None:
-    """Gives everyone the ids in the dtype that they ask for; the graph has them as int64, the operator as int32."""
-    as_int64 = None
+def _inputs(gate: Gate, plan: Plan, users: Users) -> dict[str, _Input]:
+    """The operator's tensors by its names. Logits in half precision are given as they are where nobody asks for more
+    precise weights.
+    """
+    logits, bias, wanted = gate.logits, gate.bias, torch.float32
+    raw = cast_from(logits) if dtype(logits) == torch.float32 else logits
+    if raw is not None and dtype(raw) in _HALF and plan.result is not None and not users.of_scores:
+        of_bias = None if bias is None else cast_from(bias)
+        as_precise = bias is None or (of_bias is not None and dtype(of_bias) == dtype(raw))
+        if as_precise and users.dtypes_of_result() == {dtype(raw)}:
+            logits, bias, wanted = raw, of_bias, dtype(raw)  # type: ignore[assignment]
+    rank = 2 if plan.operator.SIGNATURE.name == OPERATOR or len(shape(logits)) not in (2, 3) else len(shape(logits))
+    named = {"x": _Input(logits, wanted, rank)}
+    if bias is not None:
+        named["bias"] = _Input(bias, wanted, 1)
+    if gate.table is not None:
+        input_ids, tid2eid = gate.table
+        named |= {"input_ids": _Input(input_ids, dtype(input_ids), 1), "tid2eid": _Input(tid2eid, dtype(tid2eid), 2)}
+    return named
+
+
+def _insert(
+    insert: Inserted, gate: Gate, plan: Plan, inputs: dict[str, _Input], users: Users
+) -> list[tuple[Node, Node, list[Node]]]:
+    """The operator's call and what its results need: pairs of an old node and a new one, and who takes the new one."""
+    signature = plan.operator.SIGNATURE
+    named = {name: one.inserted(insert) for name, one in inputs.items()} | plan.parameters
+    given = [
+        named.pop(parameter.name) for parameter in signature.parameters if parameter.name in POSITIONAL[signature.name]
+    ]
+    call = insert(getattr(getattr(torch.ops, NAMESPACE), signature.name).default, *given, **named)
+    k, example = plan.parameters["k"], gate.chosen.x
+    served = []
+    *rows, experts = shape(example)
+
+    def result(index: int, last: Any) -> Node:
+        return insert.reshaped(insert(operator.getitem, call, index), tuple(rows), last, gate.logits)
+
+    expert_idx = result(1, k)
     for index in gate.chosen.indices:
-        for user in [user for user in index.users if user not in gate.inner and user not in gate.chosen.indices]:
-            if cast_from(user) is not index:
-                as_int64 = as_int64 or insert(aten._to_copy.default, expert_idx, dtype=torch.int64)
-                user.replace_input_with(index, as_int64)
-            elif dtype(user) == torch.int32:
-                user.replace_all_uses_with(expert_idx)
+        for user in users.others(index):
+            if cast_from(user) is index and dtype(user) == torch.int32:
+                served.append((user, expert_idx, list(user.users)))
             else:
-                user.replace_input_with(index, expert_idx)
+                new = expert_idx if cast_from(user) is index else insert.cast(expert_idx, dtype(index))
+                served.append((index, new, [user]))
+    if plan.result is not None:
+        y = result(0, k)
+        for user in users.others(plan.result):
+            cast = dtype(y) != dtype(plan.result)
+            served.append((user, y, list(user.users)) if cast else (plan.result, y, [user]))
+    if users.of_scores or plan.result is None:
+        norm_out = result(2, experts)
+        for node, user in users.of_scores:
+            served.append((node, insert.reshaped(norm_out, shape(node)[:-1], experts, gate.logits), [user]))
+        if plan.result is None and gate.weights in plan.replaced:
+            weights = insert(aten.gather.default, norm_out, -1, insert.cast(expert_idx, torch.int64))
+            served.append((gate.weights, weights, users.others(gate.weights)))
+    served += [(node, gate.logits, [user]) for node, user in users.of_shape]
+    return served
 
 
-def _as_float32(node: Node, sizes: list[Any]) -> torch.Tensor:
-    value = node.meta["val"]
-    with _mode_of(value):
-        return value.reshape(sizes).float()
+def count(nodes: Iterable[Node]) -> int:
+    """How many nodes compute something, and do not only unpack results."""
+    return sum(node.op == "call_function" and node.target is not operator.getitem for node in nodes)
 
 
-def _mode_of(value: object) -> contextlib.AbstractContextManager:
-    return value.fake_mode if isinstance(value, FakeTensor) else contextlib.nullcontext()
-
-
-def _insert(like: Node, target: Any, *args: Any, **kwargs: Any) -> Node:
-    """A new node with its result's description; for the user it stands where `like` stood."""
-    node = like.graph.call_function(target, args, kwargs)
-    node.meta = {name: like.meta[name] for name in ("stack_trace", "nn_module_stack") if name in like.meta}
-    described = [argument.meta["val"] if isinstance(argument, Node) else argument for argument in args]
-    named = {name: value.meta["val"] if isinstance(value, Node) else value for name, value in kwargs.items()}
-    tensor = next((value for value in described if isinstance(value, torch.Tensor)), None)
-    with _mode_of(tensor):
-        node.meta["val"] = target(*described, **named)
-    return node
+def _remove(graph: Graph, going: set[Node], gone: set[Node]) -> None:
+    """Takes out what nobody uses any more."""
+    for node in reversed(graph.nodes):
+        if node in going and not node.users:
+            graph.erase_node(node)
+            gone.add(node)
 
 
 def float_inputs(graph_module: GraphModule, example_inputs: Sequence[Any]) -> dict[Node, Any]:

@@ -187,13 +187,12 @@ void SoftmaxAlong(Call &call) {
 }
 
 // y * (gradient - the sum of gradient * y along a dimension).
-void SoftmaxGradient(Call &call) {
-  const int64_t dim = Dimension(call.Integer("axis"), call.In(0).sizes.size());
-  call.Out(call.In(0).dtype, call.In(0).sizes);
-  call.work = [dim](const Views &in, Views &out) {
-    const View rows = RowsAlong(in[0], dim);
+void SoftmaxGradient(Call &call, int64_t dim, size_t gradient, size_t y_place) {
+  call.Out(call.In(gradient).dtype, call.In(gradient).sizes);
+  call.work = [=](const Views &in, Views &out) {
+    const View rows = RowsAlong(in[gradient], dim);
     auto values = Values<double>(rows);
-    const auto y = Values<double>(RowsAlong(in[1], dim));
+    const auto y = Values<double>(RowsAlong(in[y_place], dim));
     const auto length = rows.sizes.back();
     for (auto row = values.begin(), of = values.begin(); row != values.end(); row += length) {
       const auto *factors = y.data() + (row - of);
@@ -202,6 +201,16 @@ void SoftmaxGradient(Call &call) {
     }
     Copy(Over(values, rows.sizes), RowsAlong(out[0], dim));
   };
+}
+
+void SoftmaxBackward(Call &call) {
+  SoftmaxGradient(call, Dimension(call.Integer("axis"), call.In(0).sizes.size()), 0, 1);
+}
+
+void SoftmaxGrad(Call &call) {
+  const auto axes = call.Integers("axes");
+  if (axes.size() > 1) Invalid("axes " + Sizes(axes) + " is not one dimension");
+  SoftmaxGradient(call, Dimension(axes.empty() ? -1 : axes[0], call.In(0).sizes.size()), 1, 0);
 }
 
 // alpha * x1 x2 + beta * bias, each x transposed if an attribute says so.

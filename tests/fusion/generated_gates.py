@@ -97,17 +97,14 @@ MISSES = {  # what makes each of them possible
     "sigmoid, not normalized": {"sigmoid": True, "norm": None},
     "eps added to the weights": {"sigmoid": True},
     "eps added to each weight": {"sigmoid": True},
-    "eps a tensor": {"sigmoid": True},
     "clamped": {"sigmoid": True},
     "divided by another sum": {"sigmoid": True},
     "divided by the sum over tokens": {"sigmoid": True},
-    "divided by the sum of another token": {"sigmoid": True, "groups": 1, "kept": 1, "experts": 32, "k": 5},
+    "divided by the sum of another token": {"sigmoid": True, "groups": 1, "kept": 1, "experts": 32, "k": 6},
     "divided by the sum of squares": {"sigmoid": True},
-    "scores used": {},
     "choice used": {"bias": "plain"},
     "group scores used": GROUPED,
     "mask used": GROUPED,
-    "sum used": {"sigmoid": True},
     "three of a group": {"two": True, "grouping": "topk", **GROUPED},
     "mean of a group": {"two": True, "grouping": "topk", **GROUPED},
     "least of a group": {"two": False, "grouping": "amax", **GROUPED},
@@ -116,8 +113,6 @@ MISSES = {  # what makes each of them possible
     "best groups dropped": GROUPED,
     "groups interleaved": {"groups": 4, "kept": 2, "experts": 16, "mask": "zeros, expanded, not"},
     "random groups": GROUPED,
-    "scale a tensor": {"sigmoid": True},
-    "scale a tensor of one": {"sigmoid": False, "norm": None},
     "float64": {},
     "half precision": {"dtype": torch.bfloat16},
     "least chosen": {},
@@ -130,16 +125,45 @@ MISSES = {  # what makes each of them possible
     "scores of other rows": {"groups": 1, "kept": 1, "bias": None},
     "bias in float64": {"bias": "plain"},
     "groups scored in float64": {"two": True, "grouping": "topk", **GROUPED},
+    "groups of half of the experts": GROUPED,
+    "groups of two tokens": GROUPED,
+    "groups of all tokens": GROUPED,
+    "mask of the first token": GROUPED,
+    "mask of the token before": GROUPED,
+    "groups of the first token": GROUPED,
+    "choice among half of the experts": {"groups": 1, "kept": 1, "experts": 32, "weights": "gather"},
+    "choice among two tokens": {"groups": 1, "kept": 1, "bias": None, "weights": "values"},
+    "scores of the first token": {"groups": 1, "kept": 1, "weights": "gather"},
+    "weights of the token before": {"weights": "gather"},
     "too many experts": {"experts": 4096, "groups": 1, "kept": 1},
     "too many padded experts": {"experts": 520, "groups": 65, "kept": 8, "k": 2},
+}
+
+# What stays outside of the node, or is another result of it.
+PARTS = {
+    "eps a tensor": {"sigmoid": True},
+    "scale a tensor": {"sigmoid": True},
+    "scale a tensor of one": {"sigmoid": False, "norm": None},
+    "scores used": {},
+    "sizes of the scores used": {},
+    "sum used": {"sigmoid": True},
 }
 
 
 def near_miss(seed):
     """A random gate with one thing about it that the operator does not do."""
-    name = list(MISSES)[seed % len(MISSES)]
+    return altered(seed, MISSES)
+
+
+def partly(seed):
+    """A random gate of which the operator computes the most."""
+    return altered(seed, PARTS)
+
+
+def altered(seed, changes):
+    name = list(changes)[seed % len(changes)]
     spelling = family(seed)
-    overrides = dict(MISSES[name])
+    overrides = dict(changes[name])
     if overrides.get("bias"):
         overrides.setdefault("weights", "gather")
         overrides.setdefault("fill", float("-inf"))

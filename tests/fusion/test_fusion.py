@@ -2,16 +2,18 @@
 
 import copy
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ascend_moe_gating import fuse_gates
-from tests.fusion.generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, family, near_miss
+from tests.fusion.generated_gates import BIASES, CHOSEN, MASKS, MISSES, NORMS, PARTS, family, near_miss, partly
+from tests.fusion.mutated_graphs import Ties, mutate
 from tests.fusion.written_gates import write
 
-TOKENS = 5
+TOKENS = 6  # two make three pairs
 OPERATOR = torch.ops.npu.npu_moe_gating_top_k.default
 EACH = 2000
 
@@ -50,7 +52,13 @@ def assert_same(actual, expected):
     )
 
 
-@pytest.mark.parametrize("seeds", [range(start, start + 100) for start in range(0, EACH, 100)], ids=lambda s: s[0])
+def hundreds(number):
+    return pytest.mark.parametrize(
+        "seeds", [range(start, start + 100) for start in range(0, number, 100)], ids=lambda seeds: seeds[0]
+    )
+
+
+@hundreds(EACH)
 def test_the_family_is_fused_and_computes_the_same(seeds):
     for seed in seeds:
         spelling = family(seed)
@@ -60,17 +68,33 @@ def test_the_family_is_fused_and_computes_the_same(seeds):
         (report,) = fuse_gates(fused)
         assert report.fused, f"{seed}: {report}\n{spelling}"
         assert calls(fused)[OPERATOR] == 1
-        left = {torch.ops.aten._to_copy.default, torch.ops.aten.sum.dim_IntList, torch.ops.aten.div.Tensor}
-        left |= {torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor, torch.ops.aten.unsqueeze.default}
         unfused = {target for target in calls(fused) if target is not OPERATOR and hasattr(target, "_schema")}
-        assert unfused <= (left if not spelling.sigmoid else {torch.ops.aten._to_copy.default}), f"{seed}: {spelling}"
+        assert unfused <= {torch.ops.aten._to_copy.default}, f"{seed}: {spelling}"
         try:
             assert_same(fused(*arguments), graph(*arguments))
         except AssertionError as error:
             raise AssertionError(f"{seed}: {spelling}") from error
 
 
-@pytest.mark.parametrize("seeds", [range(start, start + 100) for start in range(0, EACH, 100)], ids=lambda s: s[0])
+@hundreds(600)
+def test_what_no_operator_does_stays_outside(seeds):
+    """Further results, and a scale or an eps that is a tensor."""
+    for seed in seeds:
+        spelling = partly(seed)
+        arguments = inputs(spelling)
+        graph = traced(write(spelling), arguments, seed)
+        fused = copy.deepcopy(graph)
+        (report,) = fuse_gates(fused)
+        assert report.fused, f"{seed}: {report}\n{spelling}"
+        assert calls(fused)[OPERATOR] == 1
+        assert not {torch.ops.aten.topk.default, torch.ops.aten.sort.stable}.intersection(calls(fused))
+        actual, expected = fused(*arguments), graph(*arguments)
+        assert_same(actual[:2], expected[:2])
+        for further, of_gate in zip(actual[2:], expected[2:], strict=True):
+            torch.testing.assert_close(further, of_gate, rtol=2e-6, atol=1e-30)
+
+
+@hundreds(EACH)
 def test_near_misses_are_left_alone(seeds):
     for seed in seeds:
         spelling = near_miss(seed)
@@ -79,6 +103,37 @@ def test_near_misses_are_left_alone(seeds):
         reports = fuse_gates(graph)
         assert not any(report.fused for report in reports), f"{seed}: {spelling}"
         assert str(graph.graph) == before
+
+
+MUTATED = 1000
+
+
+@hundreds(MUTATED)
+def test_what_a_changed_graph_computes_is_not_changed(seeds):
+    """Inputs swapped, other numbers and sizes, nodes more or less: most are no gates any more, some still are."""
+    outcomes = Counter()
+    for seed in seeds:
+        spelling = family(seed)
+        spelling = replace(spelling, chosen="topk" if spelling.chosen == "unsorted" else spelling.chosen)
+        arguments = inputs(spelling)
+        graph = traced(write(spelling), arguments, 1)
+        done = mutate(graph, arguments, seed)
+        fused = copy.deepcopy(graph)
+        reports = fuse_gates(fused)
+        outcomes["fused" if any(report.fused for report in reports) else "left alone"] += 1
+        ties = Ties(graph)
+        try:
+            expected = ties.run(*arguments)
+        except (RuntimeError, IndexError):  # an index that does not exist
+            continue
+        if ties.found:  # torch's choice among equals is not defined
+            continue
+        actual = fused(*arguments)
+        for one, other in zip(actual, expected, strict=True):
+            tolerance = 1e-2 if one.dtype in (torch.bfloat16, torch.float16) else 1e-5
+            close = one.shape == other.shape and torch.allclose(one, other, rtol=tolerance, atol=1e-30, equal_nan=True)
+            assert close, f"{seed}: {done}\n{spelling}"
+    assert min(outcomes["fused"], outcomes["left alone"]) >= 5, outcomes
 
 
 def test_casts_that_change_nothing_go_with_the_gate():
@@ -102,3 +157,4 @@ def test_the_generator_writes_in_every_way():
     for field, values in {"mask": MASKS, "chosen": CHOSEN, "bias": (None, *BIASES), "norm": (None, *NORMS)}.items():
         assert {getattr(spelling, field) for spelling in spellings} == set(values)
     assert {near_miss(seed).miss for seed in range(EACH)} == set(MISSES)
+    assert {partly(seed).miss for seed in range(EACH)} == set(PARTS)

@@ -23,7 +23,8 @@ GROUPED = {"n_routed_experts": 32, "n_group": 4, "topk_group": 2, "num_experts_p
 ONE_GROUP = {**GROUPED, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 0, "norm_topk_prob": True}
 SIXTEEN = {"num_experts": 16, "num_experts_per_tok": 4}
 SIGMOID = {"norm_type": 1, "k": 4}
-SOFTMAX = {"norm_type": 0, "k": 4, "routed_scaling_factor": 1.0}
+SOFTMAX = {"norm_type": 0, "k": 4}
+RENORMALIZED = {**SOFTMAX, "renorm": 1, "eps": 0.0}
 IN_GROUPS = {"k_group": 2, "group_count": 4}
 MODELS = {  # name: (what differs in the configuration, the operator's arguments)
     "deepseek_v3": (
@@ -37,9 +38,9 @@ MODELS = {  # name: (what differs in the configuration, the operator's arguments
     "glm4_moe": (ONE_GROUP, {**SIGMOID, "group_count": 1, "eps": 1e-20}),
     "dots1": (ONE_GROUP, {**SIGMOID, "group_count": 1}),
     "solar_open": (ONE_GROUP, SIGMOID),
-    "qwen3_moe": ({**SIXTEEN, "norm_topk_prob": True, "head_dim": 16}, SOFTMAX),
+    "qwen3_moe": ({**SIXTEEN, "norm_topk_prob": True, "head_dim": 16}, RENORMALIZED),
     "olmoe": (SIXTEEN, SOFTMAX),
-    "mixtral": ({"num_local_experts": 8, "num_experts_per_tok": 2}, {**SOFTMAX, "k": 2}),
+    "mixtral": ({"num_local_experts": 8, "num_experts_per_tok": 2}, {**RENORMALIZED, "k": 2}),
     "minimax_m2": ({"num_local_experts": 16, "num_experts_per_tok": 4, "head_dim": 16}, {**SIGMOID, "eps": 0.0}),
 }
 

@@ -14,6 +14,10 @@ def write(spelling):
             scores = torch.cat([logits, logits], 1).float().softmax(1).view(-1, spelling.experts)
         choice = _biased(spelling, scores, bias)
         masked, leaks = _masked(spelling, scores, choice)
+        if spelling.miss == "choice among half of the experts":
+            masked, scores = masked.view(-1, spelling.experts // 2), scores.view(-1, spelling.experts // 2)
+        elif spelling.miss == "choice among two tokens":
+            masked = masked.view(-1, spelling.experts * 2)
         values, idx = _largest(spelling, masked, spelling.k, spelling.chosen, spelling.miss == "least chosen")
         weights = _weights(spelling, scores, choice, values, idx)
         weights, total = _normalized(spelling, weights, scores)
@@ -24,6 +28,7 @@ def write(spelling):
         elif spelling.scale is not None:
             weights = weights * spelling.scale
         leaks |= {"scores used": scores, "choice used": choice, "sum used": total}
+        leaks["sizes of the scores used"] = torch.zeros_like(scores)
         leaked = [leaks[spelling.miss]] if leaks.get(spelling.miss) is not None else []
         return weights, idx if spelling.ids == torch.int64 else idx.to(spelling.ids), *leaked
 
@@ -46,6 +51,9 @@ def _scores(spelling, logits):
 
 
 def _biased(spelling, scores, bias):
+    if spelling.miss == "scores of the first token":
+        first = scores[:1]
+        return (first if spelling.bias is None else first + bias).expand(scores.shape[0], -1)
     if spelling.bias is None:
         return scores
     if spelling.miss == "bias for each token":
@@ -71,18 +79,46 @@ def _masked(spelling, scores, choice):
     """The choice without the experts of other groups."""
     if not spelling.masks:
         return choice, {}
+    tokens, groups, size = choice.shape[0], spelling.groups, spelling.size
+    others = {
+        "groups of half of the experts": (2 * tokens, groups, size // 2),
+        "groups of two tokens": (tokens // 2, groups, 2 * size),
+        "groups of all tokens": (1, groups, tokens * size),
+    }
+    if spelling.miss in others:
+        return _masked_in_groups(spelling, choice, choice.view(others[spelling.miss])), {}
     ranked = scores if spelling.miss == "groups ranked without bias" else choice
     grouped = ranked.view(-1, spelling.groups, spelling.size)
     group_scores = _group_scores(spelling, grouped)
     idx = _largest(spelling, group_scores, spelling.kept, "unsorted", spelling.miss == "worst groups kept")[1]
+    if spelling.miss == "groups of the first token":
+        idx = idx[:1]
     if spelling.miss == "random groups":
         idx = (idx + 1) % spelling.groups
     leaks = {"group scores used": group_scores}
     write_mask = _MASKS[spelling.mask]
-    if spelling.miss in ("best groups dropped", "groups interleaved", "mask used"):
+    if spelling.miss in ("best groups dropped", "groups interleaved", "mask used") or "mask of the" in str(
+        spelling.miss
+    ):
         write_mask = _expanded
     masked, leaks["mask used"] = write_mask(spelling, choice, group_scores, idx)
     return masked, leaks
+
+
+def _masked_in_groups(spelling, choice, grouped):
+    """The choice of which `grouped`, in whatever rows, keeps the best groups."""
+    group_scores = _group_scores(spelling, grouped)
+    idx = torch.topk(group_scores, spelling.kept, dim=-1)[1]
+    dropped = torch.ones_like(group_scores, dtype=torch.bool).scatter(1, idx, False).unsqueeze(-1)
+    if spelling.mask in MASKS[::2]:
+        return grouped.masked_fill(dropped, spelling.fill).view(choice.shape)
+    return choice.masked_fill(dropped.expand(grouped.shape).reshape(choice.shape), spelling.fill)
+
+
+_EXPANDED = (
+    *("best groups dropped", "groups interleaved", "mask used", "mask of the first token"),
+    "mask of the token before",
+)
 
 
 def _group_scores(spelling, grouped):
@@ -113,6 +149,10 @@ def _expanded(spelling, choice, group_scores, idx):
         mask = mask.unsqueeze(1).expand(-1, spelling.size, spelling.groups).reshape(-1, spelling.experts)
     else:
         mask = mask.unsqueeze(-1).expand(-1, spelling.groups, spelling.size).reshape(-1, spelling.experts)
+    if spelling.miss == "mask of the first token":
+        mask = mask[:1]
+    elif spelling.miss == "mask of the token before":
+        mask = mask.roll(1, 0)
     dropped = mask.bool() if spelling.miss == "best groups dropped" else ~mask.bool()
     return choice.masked_fill(dropped, spelling.fill), mask
 
@@ -207,6 +247,10 @@ def _largest(spelling, x, k, how, smallest=False):
 def _weights(spelling, scores, choice, values, idx):
     if spelling.miss == "weights gathered from biased scores":
         return choice.gather(1, idx)
+    if spelling.miss == "choice among two tokens":
+        return values
+    if spelling.miss == "weights of the token before":
+        return scores.roll(1, 0).gather(1, idx)
     if spelling.miss == "weights gathered by other ids":
         return scores.gather(1, (idx + 1) % spelling.experts)
     return values if spelling.weights == "values" else scores.gather(1, idx)

@@ -1,0 +1,71 @@
+"""New nodes of a graph, each with its result's description, that can be taken out again."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx import Node
+
+from ascend_moe_gating.converters.fusion.fx_nodes import aten, dtype, known_equal, shape
+from ascend_moe_gating.converters.fusion.reading import NotAGate
+
+
+class Inserted:
+    """Inserts nodes behind another; for the user they stand where `like` stood."""
+
+    def __init__(self, behind: Node, like: Node) -> None:
+        self.graph, self.like, self.nodes = behind.graph, like, [behind]
+
+    def __call__(self, target: Any, *args: Any, **kwargs: Any) -> Node:
+        values = described(args)
+        named = {name: described((value,))[0] for name, value in kwargs.items()}
+        tensor = next((value for value in values if isinstance(value, torch.Tensor)), None)
+        with mode_of(tensor):
+            value = target(*values, **named)
+        with self.graph.inserting_after(self.nodes[-1]):
+            node = self.graph.call_function(target, args, kwargs)
+        node.meta = {
+            name: self.like.meta[name] for name in ("stack_trace", "nn_module_stack") if name in self.like.meta
+        }
+        node.meta["val"] = value
+        self.nodes.append(node)
+        return node
+
+    def take_out(self) -> None:
+        """The graph is as it was before."""
+        for node in reversed(self.nodes[1:]):
+            self.graph.erase_node(node)
+
+    def cast(self, node: Node, wanted: torch.dtype | None) -> Node:
+        return node if dtype(node) == wanted else self(aten._to_copy.default, node, dtype=wanted)
+
+    def reshaped(self, node: Node, rows: tuple[Any, ...], last: Any, like: Node) -> Node:
+        """A node's elements in the sizes [*rows, last]; `like` is a node whose first sizes are these rows.
+
+        Raises:
+            NotAGate: more than one size is symbolic, and `like` does not have them.
+        """
+        if known_equal(shape(node), (*rows, last)):
+            return node
+        sizes: list[Any] = [*rows, last]
+        symbolic = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
+        for place in symbolic[1:]:
+            if not known_equal(shape(like)[place : place + 1], (sizes[place],)):
+                raise NotAGate("its sizes are not known where the operator is called", self.like)
+            sizes[place] = self(aten.sym_size.int, like, place)
+        if symbolic:
+            sizes[symbolic[0]] = -1
+        return self(aten.reshape.default, node, sizes)
+
+
+def described(values: Any) -> list[Any]:
+    """What stands for nodes among arguments while nothing is computed."""
+    inside = lambda value: described(value) if isinstance(value, (list, tuple)) else value  # noqa: E731
+    return [value.meta["val"] if isinstance(value, Node) else inside(value) for value in values]
+
+
+def mode_of(value: object) -> contextlib.AbstractContextManager:
+    return value.fake_mode if isinstance(value, FakeTensor) else contextlib.nullcontext()
