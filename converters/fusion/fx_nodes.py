@@ -105,11 +105,12 @@ def cast_from(node: object) -> Node | None:
     """What a node gives in another dtype, changing nothing else."""
     if is_call(node, aten.to):
         same = ("dtype", "self", "memory_format", "non_blocking", "copy")
-        return node.args[0] if set(arguments(node)) <= set(same) else None  # type: ignore[arg-type, union-attr, return-value]
+        return node.args[0] if set(arguments(node)) <= set(same) else None  # type: ignore
     if not isinstance(node, Node) or getattr(node.target, "name", str)().partition(".")[0] not in _CASTS:
         return None
-    others = {name for name, value in node.kwargs.items() if value is not None} - {"dtype", "memory_format"}
-    return None if others else node.args[0]  # type: ignore[return-value]
+    kept = {"layout": torch.strided, "device": getattr(node.args[0].meta.get("val"), "device", None)}  # type: ignore
+    others = {name for name, value in node.kwargs.items() if value and value != kept.get(name)}
+    return None if others - {"dtype", "memory_format"} else node.args[0]  # type: ignore[return-value]
 
 
 def result(node: object, index: int) -> Node | None:

@@ -35,6 +35,7 @@ from ascend_moe_gating.converters.fusion.largest import Largest, read_largest
 from ascend_moe_gating.converters.fusion.reading import NoChoiceOfExperts, NotAGate, Reading, equivalent
 from ascend_moe_gating.converters.fusion.scores import SOFTMAX, is_scores, is_softmax, read_scores
 from ascend_moe_gating.converters.fusion.tables import read_table
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import DTYPES
 from ascend_moe_gating.plugin.constraints.rules import name_of
 
 _REDUCTIONS = (
@@ -125,13 +126,19 @@ class _Reader:
             raise NotAGate("the softmax is not over the chosen experts", softmax)
         self.reading.inner |= {softmax, *self.chosen.values}
         node = arguments(softmax)["self"]
-        while node not in self.chosen.values:
+        while node not in taken:
+            if dtype(node) not in (torch.float32, dtype(node.args[0])):
+                raise NotAGate(f"the softmax is taken of logits that were cast to {name_of(dtype(node))}", softmax)
             self.reading.inner.add(node)
-            if node in by_index:
-                if origin(arguments(node)["self"]) is not origin(logits):
-                    raise NotAGate("the softmax is taken of other logits than the experts are chosen by", node)
-                break
             node = node.args[0]
+        if node in by_index:
+            self.reading.inner.add(node)
+            if origin(arguments(node)["self"]) is not origin(logits):
+                raise NotAGate("the softmax is taken of other logits than the experts are chosen by", node)
+        if dtype(softmax) not in (torch.float32, dtype(logits)) or dtype(logits) not in DTYPES:
+            raise NotAGate(
+                f"the softmax is in {name_of(dtype(softmax))}, of logits in {name_of(dtype(logits))}", softmax
+            )
         return Gate(self.chosen, logits, None, softmax, self.reading, parameters={"k": self.chosen.k})
 
     def scores_and_bias(self, choice: Node) -> tuple[Node, Node | None]:

@@ -18,6 +18,7 @@ class Inserted:
 
     def __init__(self, behind: Node, like: Node) -> None:
         self.graph, self.like, self.nodes = behind.graph, like, [behind]
+        self.made: dict[tuple[Any, ...], Node] = {}  # casts and reshapes, which several may ask for
 
     def __call__(self, target: Any, *args: Any, **kwargs: Any) -> Node:
         values = described(args)
@@ -40,7 +41,11 @@ class Inserted:
             self.graph.erase_node(node)
 
     def cast(self, node: Node, wanted: torch.dtype | None) -> Node:
-        return node if dtype(node) == wanted else self(aten._to_copy.default, node, dtype=wanted)
+        if dtype(node) == wanted:
+            return node
+        if (node, wanted) not in self.made:
+            self.made[node, wanted] = self(aten._to_copy.default, node, dtype=wanted)
+        return self.made[node, wanted]
 
     def reshaped(self, node: Node, rows: tuple[Any, ...], last: Any, like: Node) -> Node:
         """A node's elements in the sizes [*rows, last]; `like` is a node whose first sizes are these rows.

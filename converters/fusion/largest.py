@@ -53,16 +53,17 @@ def read_largest(call: Node) -> Largest | None:
 def largest_of(node: object) -> Largest | None:
     """What a node is a result of, perhaps through views and the slice that takes the first of a sort."""
     while is_view(node) or is_call(node, aten.slice):
-        node = node.args[0]  # type: ignore[union-attr]
+        node = node.args[0]  # type: ignore[attr-defined]
     call = result(node, 0) or result(node, 1)
     return None if call is None else read_largest(call)
 
 
 def _head(ordered: Node, inner: list[Node]) -> Node:
     """The first elements of a sorted tensor, if its only user takes them, else all; `inner` gets what is between."""
-    user = next(iter(ordered.users), None)
-    if len(ordered.users) != 1 or user is None:
+    users = [user for user in ordered.users if not is_call(user, aten.sym_size)]
+    if len(users) != 1:
         return ordered
+    (user,) = users
     if is_call(user, aten.slice) and not is_view(user):
         named = arguments(user)
         if is_dimension(ordered, named["dim"], -1) and named["start"] in (0, None) and named["step"] == 1:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
+from ascend_moe_gating.converters.fusion.fx_nodes import shape
 from ascend_moe_gating.converters.fusion.gate import Gate, gathered_from
 from ascend_moe_gating.converters.fusion.reading import NotAGate, hint
 from ascend_moe_gating.converters.fusion.scores import SOFTMAX
@@ -37,6 +38,9 @@ class Plan:
 def plans(gate: Gate) -> Iterator[Plan]:
     """The ways to compute a gate, the one that leaves least behind first."""
     if gate.scores is None:
+        experts = hint(shape(gate.logits)[-1])
+        if experts is None or experts > npu_moe_gating_top_k.MAX_EXPERTS:  # more likely the words of a vocabulary
+            raise NotAGate(f"a gate has at most {npu_moe_gating_top_k.MAX_EXPERTS} experts", gate.chosen.call)
         replaced = gate.reading.inner - {gate.weights}
         yield Plan(npu_moe_gating_top_k_softmax_v2, {**gate.parameters, "renorm": 1}, replaced, gate.weights)
         return

@@ -78,7 +78,7 @@ def equivalent(one: object, other: object, steps: int = 8) -> bool:
         return one is other or (not isinstance(one, Node) and type(one) is type(other) and one == other)
     if steps == 0 or one.op != "call_function" or one.target is not other.target or dtype(one) != dtype(other):
         return False
-    if not hasattr(one.target, "_schema") or torch.Tag.nondeterministic_seeded in one.target.tags:
+    if not hasattr(one.target, "_schema") or torch.Tag.nondeterministic_seeded in one.target.tags:  # type: ignore[union-attr]
         return False
     if one.target._schema.is_mutable or len(one.args) != len(other.args) or one.kwargs.keys() != other.kwargs.keys():
         return False

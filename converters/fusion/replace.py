@@ -162,6 +162,8 @@ def _inputs(gate: Gate, plan: Plan, users: Users) -> dict[str, _Input]:
         as_precise = bias is None or (of_bias is not None and dtype(of_bias) == dtype(raw))
         if as_precise and users.dtypes_of_result() == {dtype(raw)}:
             logits, bias, wanted = raw, of_bias, dtype(raw)  # type: ignore[assignment]
+    if plan.result is not None and dtype(plan.result) not in (torch.float32, wanted):
+        raise NotAGate("the weights are asked for more precisely than they are computed", plan.result)
     rank = 2 if plan.operator.SIGNATURE.name == OPERATOR or len(shape(logits)) not in (2, 3) else len(shape(logits))
     named = {"x": _Input(logits, wanted, rank)}
     if bias is not None:

@@ -16,18 +16,17 @@ def write_out_softplus(graph_module: GraphModule) -> None:
     """Replace what sqrt(softplus) takes the root of, where torchair would refuse to compile the graph."""
     if _is_converted(aten.softplus.default):
         return
-    below = {softplus_below(node) for node in graph_module.graph.nodes} - {None}
-    for node in below:
-        if not is_plain_softplus(node):
-            continue
-        x = arguments(node)["self"]  # type: ignore[arg-type]
-        insert = Inserted(node, node)  # type: ignore[arg-type]
+    below = dict.fromkeys(softplus_below(node) for node in graph_module.graph.nodes)
+    plain = [node for node in below if node is not None and is_plain_softplus(node)]
+    for node in plain:
+        x = arguments(node)["self"]
+        insert = Inserted(node, node)
         with unset_fake_temporarily():
             curved = insert(aten.log1p.default, insert(aten.exp.default, x))
             softplus = insert(aten.where.self, insert(aten.gt.Scalar, x, LINEAR_FROM), x, curved)
-        node.replace_all_uses_with(softplus)  # type: ignore[union-attr]
+        node.replace_all_uses_with(softplus)
         graph_module.graph.erase_node(node)
-    if below:
+    if plain:
         graph_module.recompile()
 
 

@@ -21,16 +21,11 @@ from ascend_moe_gating.converters.fusion.reading import NotAGate
 from ascend_moe_gating.plugin.constraints.users_line import users_line
 
 _OF_ITS_SHAPE = (
-    aten.zeros_like,
-    aten.ones_like,
-    aten.full_like,
-    aten.empty_like,
-    aten.new_zeros,
-    aten.new_ones,
-    aten.new_full,
-    aten.new_empty,
+    *(aten.zeros_like, aten.ones_like, aten.full_like, aten.empty_like),
+    *(aten.new_zeros, aten.new_ones, aten.new_full, aten.new_empty),
 )
 _SIZES = (aten.sym_size,)
+_FEW = 32  # nodes behind a gate; what has more behind it is needed
 
 
 class Users:
@@ -60,7 +55,8 @@ class Users:
 
     def others(self, node: Node) -> list[Node]:
         """The users of a node that are there when the gate has gone."""
-        return [user for user in node.users if user not in self.going | self.free and not self._goes_too(user)]
+        left = (user for user in node.users if user not in self.going and user not in self.free)
+        return [user for user in left if not self._goes_too(user)]
 
     def _keep_views_of_scores(self) -> None:
         changed = True
@@ -78,12 +74,17 @@ class Users:
 
     def _goes_too(self, node: Node) -> bool:
         """Whether nobody needs a node once the gate is gone, such as a tensor of ones in a result's sizes."""
-        if node in self.going and node not in self.free:
-            return True
-        asked = (
-            node.op == "output" or node in self.free or node in (self.gate.logits, self.gate.bias) or node.is_impure()
-        )
-        return not asked and all(self._goes_too(user) for user in node.users)
+        needed = {*self.free, self.gate.logits, self.gate.bias}
+        seen, waiting = {node}, [node]
+        while waiting:
+            user = waiting.pop()
+            if user in self.going and user not in self.free:
+                continue
+            if user.op == "output" or user in needed or user.is_impure() or len(seen) > _FEW:
+                return False
+            waiting += [after for after in user.users if after not in seen]
+            seen.update(user.users)
+        return True
 
     def _asks_for_shape_only(self, node: Node, user: Node) -> bool:
         if not known_equal(shape(self.gate.logits), shape(node)):

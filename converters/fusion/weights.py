@@ -17,6 +17,7 @@ from ascend_moe_gating.converters.fusion.fx_nodes import (
     is_call,
     is_dimension,
     operands,
+    origin,
     shape,
 )
 from ascend_moe_gating.converters.fusion.reading import Reading, equivalent
@@ -74,8 +75,7 @@ class Tail:
             if numerator is not dividend or not isinstance(divisor, Node):
                 continue
             inner, eps = self._sum(divisor, weights)
-            by_row = self.reading.same(shape(divisor), (*shape(weights)[:-1], 1))
-            if inner is not None and by_row and dtype(user) == torch.float32:
+            if inner is not None and dtype(user) == torch.float32:
                 by = operands(user)
                 return Step(user, inner | {user, *(node for node in by if node is not dividend)}, eps=eps)
             self.place = user
@@ -85,12 +85,15 @@ class Tail:
     def _sum(self, divisor: Node, weights: Node) -> tuple[frozenset[Node] | None, Any]:
         """The nodes of a sum of the weights, perhaps with something added, and that; None: it is another divisor."""
         own, eps = Reading(), 0.0
+        if is_call(divisor, *EXPANDS):
+            own.inner.add(divisor)
+            divisor = divisor.args[0]  # type: ignore[assignment]
+        if not self.reading.same(shape(divisor), (*shape(weights)[:-1], 1)):
+            return None, 0.0
         node = own.base(divisor)
-        if is_call(node, *EXPANDS) and own.base(node) is node:
-            node = own.base(node.args[0])  # type: ignore[arg-type]
         if is_call(node, aten.add) and arguments(node)["alpha"] == 1:
             for first, second in (operands(node), operands(node)[::-1]):
-                if isinstance(first, Node) and is_sum(own.base(first)) and self.number(second) is not None:
+                if isinstance(first, Node) and is_sum(origin(first)) and self.number(second) is not None:
                     node, eps = own.base(first), self.number(second)
                     break
         elif is_call(node, *_CLAMPS) and self.sum_is_large and arguments(node).get("max") is None:
@@ -145,6 +148,9 @@ def _inverse(number: Any) -> Any:
 
 def reciprocal(node: object) -> Node | None:
     """Of what a node is one divided by."""
+    if is_call(node, aten.mul):  # torch writes 1 / x as reciprocal(x) * 1
+        by_one = [one for one, other in (operands(node), operands(node)[::-1]) if constant(other) == 1.0]  # type: ignore[arg-type]
+        return reciprocal(by_one[0]) if by_one and isinstance(by_one[0], Node) else None
     if is_call(node, aten.reciprocal):
         return arguments(node)["self"]  # type: ignore[arg-type]
     if is_call(node, aten.div) and constant(operands(node)[0]) == 1.0:  # type: ignore[arg-type]

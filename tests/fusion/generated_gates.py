@@ -17,6 +17,8 @@ class Spelling:
     k: int = 4
     two: bool = True  # groups are scored by their two best
     sigmoid: bool = True
+    softplus: bool = False  # the root of one in place of the sigmoid
+    first: bool = False  # the experts are chosen by their logits, and then scored by a softmax
     bias: str | None = "plain"
     grouping: str = "topk"
     mask: str = "zeros, expanded, not"
@@ -48,7 +50,8 @@ MASKS = (
     *("negative ones", "source", "greater", "multiplied"),
 )
 CHOSEN = ("topk", "unsorted", "sort", "argsort", "method")
-NORMS = ("eps", "eps first", "plain", "unsqueezed")
+NORMS = ("eps", "eps first", "plain", "unsqueezed", "reciprocal", "scaled before")
+NORMS_OF_SOFTMAX = (*NORMS, "normalize", "clamped")
 
 
 def family(seed):
@@ -74,13 +77,22 @@ def family(seed):
         fill=float("-inf") if bias else pick.choice([float("-inf"), -1.0, torch.finfo(torch.float32).min]),
         chosen=pick.choice(CHOSEN) if weights == "gather" else pick.choice(["topk", "unsorted", "sort"]),
         weights=weights,
-        norm=pick.choice(NORMS) if sigmoid or pick.random() < 0.5 else None,
+        norm=None
+        if not sigmoid and pick.random() < 0.5
+        else pick.choice(NORMS if sigmoid or bias else NORMS_OF_SOFTMAX),
         eps=pick.choice([1e-20, 1e-6, 1e-9]),
         scale=pick.choice([None, 1.0, 2.5, 16.0]),
         ids=pick.choice([torch.int64, torch.int32]),
         dtype=pick.choice([torch.float32, torch.bfloat16, torch.float16]),
         softmax=pick.choice(["dtype", "cast first"]),
+        softplus=sigmoid and pick.random() < 0.3,
     )
+    if pick.random() < 0.1:
+        values = pick.random() < 0.5
+        chosen = pick.choice(["topk", "unsorted", "sort"] if values else CHOSEN)
+        weights = "values" if values else "gather"
+        plain = {"groups": 1, "kept": 1, "experts": 32, "mask": "where", "bias": None, "norm": None, "scale": None}
+        return replace(spelling, **plain, first=True, weights=weights, chosen=chosen, sigmoid=False, softplus=False)
     if not sigmoid and weights == "values" and pick.random() < 0.3:  # DeepSeek-V2
         spelling = replace(spelling, fill=0.0, mask=pick.choice(["zeros, expanded, not", "multiplied"]))
     return spelling
@@ -144,8 +156,8 @@ PARTS = {
     "eps a tensor": {"sigmoid": True},
     "scale a tensor": {"sigmoid": True},
     "scale a tensor of one": {"sigmoid": False, "norm": None},
-    "scores used": {},
-    "sizes of the scores used": {},
+    "scores used": {"mask": "zeros, expanded, not"},  # others write into the scores
+    "sizes of the scores used": {"mask": "zeros, expanded, not"},
     "sum used": {"sigmoid": True},
 }
 
@@ -164,6 +176,9 @@ def altered(seed, changes):
     name = list(changes)[seed % len(changes)]
     spelling = family(seed)
     overrides = dict(changes[name])
+    while spelling.first:
+        seed += len(changes)
+        spelling = family(seed)
     if overrides.get("bias"):
         overrides.setdefault("weights", "gather")
         overrides.setdefault("fill", float("-inf"))
@@ -185,4 +200,7 @@ def altered(seed, changes):
         spelling = replace(spelling, chosen="topk")
     if spelling.sigmoid and spelling.norm is None and name != "sigmoid, not normalized":
         spelling = replace(spelling, norm="eps")
+    if (spelling.sigmoid or spelling.bias) and spelling.norm in ("normalize", "clamped"):
+        spelling = replace(spelling, norm="eps")
+    spelling = replace(spelling, softplus=spelling.softplus and spelling.sigmoid)
     return replace(spelling, k=max(1, min(spelling.k, spelling.kept * spelling.size - 1)))

@@ -1,6 +1,7 @@
 """Writes a gate as its Spelling says: write() makes the function of it."""
 
 import torch
+from torch.nn import functional
 
 from tests.fusion.generated_gates import MASKS
 
@@ -9,6 +10,13 @@ def write(spelling):
     """The gate as a function of logits [tokens, experts] and bias [experts]: weights, ids, and what leaks."""
 
     def gate(logits, bias):
+        if spelling.first:
+            values, idx = _largest(spelling, logits, spelling.k, spelling.chosen)
+            values = values if spelling.weights == "values" else logits.gather(1, idx)
+            weights = (
+                values.softmax(-1) if spelling.softmax == "cast first" else values.softmax(-1, dtype=torch.float32)
+            )
+            return weights, idx if spelling.ids == torch.int64 else idx.to(spelling.ids)
         scores = _scores(spelling, logits)
         if spelling.miss == "scores of other rows":
             scores = torch.cat([logits, logits], 1).float().softmax(1).view(-1, spelling.experts)
@@ -25,7 +33,7 @@ def write(spelling):
             weights = weights * bias.sum()
         elif spelling.miss == "scale a tensor of one":
             weights = weights * bias[:1]
-        elif spelling.scale is not None:
+        elif spelling.scale is not None and spelling.norm != "scaled before":
             weights = weights * spelling.scale
         leaks |= {"scores used": scores, "choice used": choice, "sum used": total}
         leaks["sizes of the scores used"] = torch.zeros_like(scores)
@@ -45,7 +53,7 @@ def _scores(spelling, logits):
     elif spelling.sigmoid or spelling.softmax == "cast first":
         logits = logits.to(torch.float32)
     if spelling.sigmoid:
-        return logits.sigmoid()
+        return functional.softplus(logits).sqrt() if spelling.softplus else logits.sigmoid()
     dim = 0 if spelling.miss == "softmax over tokens" else 1
     return torch.softmax(logits, dim=dim, dtype=torch.float64 if spelling.miss == "float64" else torch.float32)
 
@@ -281,4 +289,8 @@ def _normalized(spelling, weights, scores):
         "eps first": lambda: weights / (spelling.eps + total),
         "plain": lambda: weights / total,
         "unsqueezed": lambda: weights / weights.sum(-1).unsqueeze(-1),
+        "reciprocal": lambda: weights * (1 / total),
+        "scaled before": lambda: weights * (1.0 if spelling.scale is None else spelling.scale) / total,
+        "normalize": lambda: functional.normalize(weights, p=1, dim=-1),
+        "clamped": lambda: weights / total.clamp(min=1e-12),
     }[spelling.norm](), total
