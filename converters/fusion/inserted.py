@@ -47,6 +47,14 @@ class Inserted:
             self.made[node, wanted] = self(aten._to_copy.default, node, dtype=wanted)
         return self.made[node, wanted]
 
+    def viewed(self, node: Node, sizes: list[Any]) -> Node:
+        """A node in other sizes; of reshape not every torchair has a converter."""
+        value = node.meta["val"]
+        with mode_of(value):
+            contiguous = value.is_contiguous()
+        whole = node if contiguous else self(aten.clone.default, node, memory_format=torch.contiguous_format)
+        return self(aten.view.default, whole, sizes)
+
     def reshaped(self, node: Node, rows: tuple[Any, ...], last: Any, like: Node) -> Node:
         """A node's elements in the sizes [*rows, last]; `like` is a node whose first sizes are these rows.
 
@@ -63,7 +71,7 @@ class Inserted:
             sizes[place] = self(aten.sym_size.int, like, place)
         if symbolic:
             sizes[symbolic[0]] = -1
-        return self(aten.reshape.default, node, sizes)
+        return self.viewed(node, sizes)
 
 
 def described(values: Any) -> list[Any]:

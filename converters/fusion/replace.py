@@ -147,7 +147,7 @@ class _Input:
             *_, last = sizes = self.sizes()
             if not isinstance(last, int):
                 sizes[-1] = insert(aten.sym_size.int, self.node, len(shape(self.node)) - 1)
-            formed = insert(aten.reshape.default, self.node, sizes)
+            formed = insert.viewed(self.node, sizes)
         return insert.cast(formed, self.dtype)
 
 

@@ -35,7 +35,7 @@ LEFT = {
 }
 
 
-def compiled(router, inputs, dynamic):
+def compiled(route, inputs, dynamic):
     """The results, the reports, and the operators behind the gate's node."""
     reports, behind = [], set()
 
@@ -52,18 +52,23 @@ def compiled(router, inputs, dynamic):
     torch._dynamo.reset()
     backend = lambda graph_module, inputs: aot_module_simplified(graph_module, inputs, fw_compiler=compile_graph)  # noqa: E731
     with torch.no_grad():
-        results = torch.compile(router, backend=backend, dynamic=dynamic)(*inputs)
+        results = torch.compile(route, backend=backend, dynamic=dynamic)(*inputs)
     return results, reports, behind - OF_NO_GATE
 
 
+def router(model, name):
+    """A class as a parameter of the test, which may need more than the others."""
+    return pytest.param(model, name, id=name, marks=[pytest.mark.needs("hash routing")] if "Hash" in name else [])
+
+
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
-@pytest.mark.parametrize(("model", "name"), ROUTERS, ids=[name for _, name in ROUTERS])
+@pytest.mark.parametrize(("model", "name"), [router(*each) for each in ROUTERS])
 def test_a_router(model, name, dynamic):
-    router, inputs = build(model, name)
+    route, inputs = build(model, name)
     with torch.no_grad():
-        expected = router(*(tensor.clone() for tensor in inputs))
+        expected = route(*(tensor.clone() for tensor in inputs))
     with simulator.release(soc="Ascend950PR_9579"):
-        actual, reports, behind = compiled(router, inputs, dynamic)
+        actual, reports, behind = compiled(route, inputs, dynamic)
     fused = [report for report in reports if report.fused]
     if name in LEFT:
         assert not fused
