@@ -56,12 +56,12 @@ class Inserted:
         return self(aten.view.default, whole, sizes)
 
     def reshaped(self, node: Node, rows: tuple[Any, ...], last: Any, like: Node) -> Node:
-        """A node's elements in the sizes [*rows, last]; `like` is a node whose first sizes are these rows.
+        """A result of the operator in the sizes [*rows, last]; `like` is a node whose first sizes are these rows.
 
         Raises:
             NotAGate: more than one size is symbolic, and `like` does not have them.
         """
-        if known_equal(shape(node), (*rows, last)):
+        if len(shape(node)) == len(rows) + 1:  # all of the tokens in one dimension, or in the same ones
             return node
         sizes: list[Any] = [*rows, last]
         symbolic = [place for place, size in enumerate(sizes) if not isinstance(size, int)]
