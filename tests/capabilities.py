@@ -77,6 +77,22 @@ def _support_by_transformers():
     return is_torch_available()
 
 
+def _values_in_graphs():
+    """Graphs up to where a function asks for the values of a tensor; else it is not compiled at all."""
+    from functorch.compile import make_boxed_func
+    from torch._functorch.aot_autograd import aot_module_simplified
+
+    graphs = []
+
+    def compile_graph(graph_module, _):
+        graphs.append(graph_module)
+        return make_boxed_func(graph_module.forward)
+
+    backend = lambda graph_module, inputs: aot_module_simplified(graph_module, inputs, fw_compiler=compile_graph)  # noqa: E731
+    torch.compile(lambda x: (2 * x, x.sum(0).tolist()), backend=backend)(torch.ones(3, 2, dtype=torch.int64))
+    return bool(graphs)
+
+
 PROBES = {
     "hash routing": _hash_routing,
     "the C interface for operators": lambda: hasattr(ctypes.CDLL("libtorch_cpu.so"), "aoti_torch_library_impl"),
@@ -86,6 +102,7 @@ PROBES = {
     "cache_compile": lambda: _torchair("cache_compile"),
     "Inductor without triton-ascend": _inductor,
     "Ascend950": _ascend950,
+    "graphs before tolist": _values_in_graphs,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
     "random numbers in captured graphs": _random_numbers_in_captured_graphs,
     "graphs of other tracers than dynamo": _graphs_of_other_tracers,

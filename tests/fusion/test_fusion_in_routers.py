@@ -33,6 +33,7 @@ LEFT = {
     "NllbMoeTop2Router": "one expert is chosen by argmax, not by top-k",
     "SwitchTransformersTop1Router": "one expert is chosen by argmax, not by top-k",
 }
+NEEDS = {"DeepseekV4HashRouter": ["hash routing"], "JetMoeTopKGating": ["graphs before tolist"]}
 
 
 def compiled(route, inputs, dynamic):
@@ -58,7 +59,8 @@ def compiled(route, inputs, dynamic):
 
 def router(model, name):
     """A class as a parameter of the test, which may need more than the others."""
-    return pytest.param(model, name, id=name, marks=[pytest.mark.needs("hash routing")] if "Hash" in name else [])
+    needs = ["support by transformers", *NEEDS.get(name, [])]
+    return pytest.param(model, name, id=name, marks=pytest.mark.needs(*needs))
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
