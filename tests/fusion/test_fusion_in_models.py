@@ -41,6 +41,9 @@ MODELS = {  # name: (what differs in the configuration, the operator's arguments
     "qwen3_moe": ({**SIXTEEN, "norm_topk_prob": True, "head_dim": 16}, RENORMALIZED),
     "olmoe": (SIXTEEN, SOFTMAX),
     "mixtral": ({"num_local_experts": 8, "num_experts_per_tok": 2}, {**RENORMALIZED, "k": 2}),
+    "gpt_oss": ({"num_local_experts": 16, "num_experts_per_tok": 4, "head_dim": 16}, {"k": 4, "renorm": 1}),
+    "granitemoe": ({"num_local_experts": 16, "num_experts_per_tok": 4}, {"k": 4, "renorm": 1}),
+    "hunyuan_v1_moe": ({**SIXTEEN, "moe_topk": 4, "head_dim": 16}, {**RENORMALIZED, "k": 4}),
     "minimax_m2": ({"num_local_experts": 16, "num_experts_per_tok": 4, "head_dim": 16}, {**SIGMOID, "eps": 0.0}),
 }
 
