@@ -85,6 +85,8 @@ def is_dimension(node: Node, dims: Any, which: int) -> bool:
 
 def is_view(node: object) -> bool:
     """Whether a node gives the elements of its first argument in their order and dtype."""
+    if is_call(node, *EXPANDS):  # to the sizes that it has
+        return known_equal(shape(node), shape(node.args[0]))  # type: ignore
     if not isinstance(node, Node) or not (is_call(node, *_SLICES, *_VIEWS) or cast_from(node) is not None):
         return False
     if is_call(node, *_SLICES):  # x[:]
@@ -123,6 +125,14 @@ def result(node: object, index: int) -> Node | None:
 def results(node: Node, index: int) -> Iterator[Node]:
     """The nodes that take result number `index` of a call."""
     return (user for user in node.users if result(user, index) is node)
+
+
+def is_arange(node: Node, end: Any) -> bool:
+    """Whether a node has the numbers 0, 1, ... below `end`."""
+    if not is_call(node, aten.arange):
+        return False
+    named = arguments(node)
+    return (named.get("start", 0), named.get("step", 1)) == (0, 1) and known_equal(size(named["end"]), end)
 
 
 def constant(node: object) -> float | None:

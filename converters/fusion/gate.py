@@ -7,8 +7,8 @@ from typing import Any
 
 from torch.fx import Node
 
-from ascend_moe_gating.converters.fusion.fx_nodes import arguments, aten, is_call, origin
-from ascend_moe_gating.converters.fusion.largest import Largest
+from ascend_moe_gating.converters.fusion.fx_nodes import arguments, origin
+from ascend_moe_gating.converters.fusion.largest import Largest, takes_by_row
 from ascend_moe_gating.converters.fusion.reading import NotAGate, Reading, equivalent
 from ascend_moe_gating.converters.fusion.scores import SIGMOID, SOFTMAX, Scores
 from ascend_moe_gating.converters.fusion.weights import Step, Tail
@@ -24,6 +24,7 @@ class Gate:
     weights: Node  # the scores of the chosen experts, before anything is done to them
     reading: Reading
     bias: Node | None = None
+    subtracted: bool = False  # the bias, from the scores
     table: tuple[Node, Node] | None = None  # of hash routing: input_ids, tid2eid
     parameters: dict[str, Any] = field(default_factory=dict)  # by the operator's names; numbers may be symbolic
     steps: list[Step] = field(default_factory=list)  # behind the weights
@@ -39,7 +40,7 @@ def finished(
     **others: Any,
 ) -> Gate:
     """The gate whose choice and weights have been read."""
-    sum_is_large = scores.norm_type == SOFTMAX and not any(value is not None for value in others.values())
+    sum_is_large = scores.norm_type == SOFTMAX and others.get("bias") is None and others.get("table") is None
     tail = Tail(weights, reading, scalars, sum_is_large)
     if scores.norm_type != SOFTMAX and not any(step.eps is not None for step in tail.steps):
         kind = "sigmoid" if scores.norm_type == SIGMOID else "softplus"
@@ -52,4 +53,4 @@ def finished(
 
 def gathered_from(weights: Node, scores: Node) -> bool:
     """Whether the weights are gathered from the scores, not taken from what the choice was made of."""
-    return is_call(weights, aten.gather) and equivalent(origin(arguments(weights)["self"]), scores)
+    return takes_by_row(weights) is not None and equivalent(origin(arguments(weights)["self"]), scores)

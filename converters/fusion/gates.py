@@ -31,7 +31,7 @@ from ascend_moe_gating.converters.fusion.fx_nodes import (
 from ascend_moe_gating.converters.fusion.gate import Gate, finished, gathered_from
 from ascend_moe_gating.converters.fusion.group_masks import read_masked
 from ascend_moe_gating.converters.fusion.groups import demand_that_fill_drops, read_groups
-from ascend_moe_gating.converters.fusion.largest import Largest, read_largest
+from ascend_moe_gating.converters.fusion.largest import Largest, read_largest, takes_by_row
 from ascend_moe_gating.converters.fusion.reading import NoChoiceOfExperts, NotAGate, Reading, equivalent
 from ascend_moe_gating.converters.fusion.scores import SOFTMAX, is_scores, is_softmax, read_scores
 from ascend_moe_gating.converters.fusion.tables import read_table
@@ -107,14 +107,15 @@ class _Reader:
         if masked is not None and not known_equal(parameters["k_group"], parameters["group_count"]):
             softmax_of_choice = scores.norm_type == SOFTMAX and not gathered_from(weights, found)
             demand_that_fill_drops(masked, bias, softmax_of_choice)
-        return finished(self.chosen, scores, weights, self.reading, parameters, self.scalars, bias=bias)
+        steering = {"bias": bias, "subtracted": is_call(values, aten.sub)}
+        return finished(self.chosen, scores, weights, self.reading, parameters, self.scalars, **steering)
 
     def chosen_first(self) -> Gate | None:
         """A gate that chooses by the logits, and takes the softmax of those afterwards."""
         logits, call = self.chosen.x, self.chosen.call
         if is_scores(origin(logits)):
             return None
-        by_index = [user for node in self.chosen.indices for user in node.users if _gathers(user, node)]
+        by_index = [user for node in self.chosen.indices for user in node.users if takes_by_row(user) is node]
         taken = [node for node in (*self.chosen.values, *by_index) if any(map(_scored, node.users))]
         if not taken:
             return None
@@ -148,14 +149,15 @@ class _Reader:
             one, other = operands(choice)
             for scores, bias in ((one, other), (other, one)) if is_call(choice, aten.add) else ((one, other),):
                 if isinstance(scores, Node) and is_scores(origin(scores)):
-                    return self.reading.base(scores), self.bias(scores, bias, choice)
+                    self.reading.base(scores)
+                    return origin(scores), self.bias(scores, bias, choice)
         if _comes_from_scores(choice):
             raise NotAGate("the experts are chosen by something else than scores, or scores and a bias", choice)
         raise NoChoiceOfExperts
 
     def bias(self, scores: Node, bias: Any, choice: Node) -> Node:
         """The bias without the dimensions of one that were put before its experts."""
-        plain = is_call(choice, aten.add) and arguments(choice)["alpha"] == 1 and isinstance(bias, Node)
+        plain = arguments(choice)["alpha"] == 1 and isinstance(bias, Node)
         if not plain or not self.reading.same(shape(choice), shape(scores)):
             raise NotAGate("what is added to the scores is no bias with a value for each expert", choice)
         while shape(bias)[:-1] != () and (is_view(bias) or is_call(bias, *EXPANDS)):
@@ -174,7 +176,7 @@ class _Reader:
         """The scores of the chosen experts, before anything is done to them."""
         taken = set(self.chosen.values)
         weights = [value for value in self.chosen.values if not taken.issuperset(value.users)]
-        gathers = {user for index in self.chosen.indices for user in index.users if _gathers(user, index)}
+        gathers = {user for index in self.chosen.indices for user in index.users if takes_by_row(user) is index}
         for gather in gathers:
             source = arguments(gather)["self"]
             from_scores = equivalent(origin(source), scores) or origin(source) is origin(self.chosen.x)
@@ -188,13 +190,6 @@ class _Reader:
             raise NotAGate("the weights are taken from the scores with bias", weights[0])
         self.reading.inner |= {*taken, weights[0]}
         return weights[0]
-
-
-def _gathers(user: Node, index: Node) -> bool:
-    """Whether a node takes the values that an index names in each row."""
-    if not is_call(user, aten.gather) or arguments(user)["index"] is not index:
-        return False
-    return is_dimension(user, arguments(user)["dim"], -1)
 
 
 def _behind_casts(node: Node) -> list[Node]:

@@ -18,9 +18,12 @@ from ascend_moe_gating.converters.fusion.fx_nodes import (
     cast_from,
     constant,
     dtype,
+    is_arange,
     is_call,
     is_dimension,
     is_view,
+    operands,
+    origin,
     shape,
     size,
 )
@@ -82,6 +85,8 @@ def two_valued(mask: Node, reading: Reading) -> TwoValued | None:
         source = two_valued(mask.args[0], reading)  # type: ignore[arg-type]
         width = None if source is None else _width(mask, source, reading)
         return None if width is None else source._replace(width=width)  # type: ignore[union-attr]
+    if is_call(mask, aten.sum, aten.any):
+        return _compared(mask, reading)
     if cast_from(mask) is not None or is_call(mask, *_POINTWISE):
         return _elementwise(mask, reading)
     return None
@@ -99,6 +104,33 @@ def _scattered(mask: Node, reading: Reading) -> TwoValued | None:
     reading.inner.add(base)
     cast = torch.tensor([kept, dropped]).to(dtype(mask))
     return TwoValued(index, cast[0].item(), cast[1].item(), rows, groups, 0)
+
+
+def _compared(mask: Node, reading: Reading) -> TwoValued | None:
+    """Reads one_hot(ids).sum(-2), or (ids[..., None, :] == arange[:, None]).any(-1)."""
+    named = arguments(mask)
+    node, rank = named["self"], len(shape(named["self"]))
+    while cast_from(node) is not None:
+        reading.inner.add(node)
+        node = node.args[0]
+    if not is_call(node, aten.eq) or not all(isinstance(operand, Node) for operand in operands(node)):
+        return None
+    along = next((place for place in (-1, -2) if is_dimension(named["self"], named.get("dim"), place)), None)
+    *rows, groups = shape(mask)
+    for ids, numbers in (operands(node), operands(node)[::-1]):
+        index = origin(ids)
+        k = shape(index)[-1:]
+        of_ids = (*rows, 1, *k) if along == -1 else (*rows, *k, 1)
+        of_numbers = (groups, 1) if along == -1 else (groups,)
+        broadcast = (1,) * (rank - len(of_numbers)) + of_numbers
+        in_place = reading.same(shape(numbers), of_numbers) or reading.same(shape(numbers), broadcast)
+        if along and reading.same(shape(ids), of_ids) and in_place and is_arange(origin(numbers), groups):
+            reading.inner |= {node}
+            reading.base(ids)
+            reading.base(numbers)
+            kept, dropped = torch.tensor([1, 0]).to(dtype(mask))
+            return TwoValued(index, kept.item(), dropped.item(), rows, groups, 0)
+    return None
 
 
 def _elementwise(mask: Node, reading: Reading) -> TwoValued | None:

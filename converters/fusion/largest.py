@@ -9,10 +9,12 @@ from torch.fx import Node
 from ascend_moe_gating.converters.fusion.fx_nodes import (
     arguments,
     aten,
+    is_arange,
     is_call,
     is_dimension,
     is_view,
     known_equal,
+    origin,
     result,
     results,
     shape,
@@ -41,13 +43,13 @@ def read_largest(call: Node) -> Largest | None:
         return None
     values, indices = list(results(call, 0)), list(results(call, 1))
     if is_call(call, aten.topk):
-        return Largest(call, x, size(named["k"]), _with_views(values), _with_views(indices), [])
+        return Largest(call, x, size(named["k"]), _with_views(values), _with_views(indices, shape(x)[-1]), [])
     inner: list[Node] = []
     first_values, first_indices = ([_head(node, inner) for node in nodes] for nodes in (values, indices))
     counts = [shape(node)[-1] for node in (*first_values, *first_indices)]
     if not counts or not all(known_equal(count, counts[0]) for count in counts):
         return None
-    return Largest(call, x, counts[0], _with_views(first_values), _with_views(first_indices), inner)
+    return Largest(call, x, counts[0], _with_views(first_values), _with_views(first_indices, shape(x)[-1]), inner)
 
 
 def largest_of(node: object) -> Largest | None:
@@ -75,7 +77,21 @@ def _head(ordered: Node, inner: list[Node]) -> Node:
     return ordered
 
 
-def _with_views(nodes: list[Node]) -> list[Node]:
-    """The nodes, and others that are the same: an alias or a copy."""
+def _with_views(nodes: list[Node], below: Any = None) -> list[Node]:
+    """The nodes, and others that are the same: an alias, a copy, or of ids `below` a number the remainder by that."""
     same = [user for node in nodes for user in node.users if is_view(user) and known_equal(shape(user), shape(node))]
-    return nodes + _with_views(same) if same else nodes
+    ids = [user for node in nodes for user in node.users if below is not None and is_call(user, aten.remainder)]
+    same += [user for user in ids if known_equal(size(arguments(user)["other"]), below)]
+    return nodes + _with_views(same, below) if same else nodes
+
+
+def takes_by_row(node: Node) -> Node | None:
+    """The ids by which a node takes values of each row: gather(x, -1, ids) or x[arange, ids]."""
+    if is_call(node, aten.gather):
+        named = arguments(node)
+        return named["index"] if is_dimension(node, named["dim"], -1) else None
+    if not is_call(node, aten.index) or len(shape(node.args[0])) != 2 or len(node.args[1]) != 2:  # type: ignore
+        return None
+    x, (rows, ids) = node.args  # type: ignore[misc]
+    every = isinstance(rows, Node) and is_arange(origin(rows), shape(x)[0]) and known_equal(shape(rows)[1:], (1,))  # type: ignore
+    return ids if every else None  # type: ignore[return-value]

@@ -132,6 +132,7 @@ class _Input:
     node: Node
     dtype: torch.dtype | None
     rank: int
+    negative: bool = False
 
     def described(self) -> torch.Tensor:
         value = self.node.meta["val"]
@@ -148,7 +149,8 @@ class _Input:
             if not isinstance(last, int):
                 sizes[-1] = insert(aten.sym_size.int, self.node, len(shape(self.node)) - 1)
             formed = insert.viewed(self.node, sizes)
-        return insert.cast(formed, self.dtype)
+        cast = insert.cast(formed, self.dtype)
+        return insert(aten.neg.default, cast) if self.negative else cast
 
 
 def _inputs(gate: Gate, plan: Plan, users: Users) -> dict[str, _Input]:
@@ -167,7 +169,7 @@ def _inputs(gate: Gate, plan: Plan, users: Users) -> dict[str, _Input]:
     rank = 2 if plan.operator.SIGNATURE.name == OPERATOR or len(shape(logits)) not in (2, 3) else len(shape(logits))
     named = {"x": _Input(logits, wanted, rank)}
     if bias is not None:
-        named["bias"] = _Input(bias, wanted, 1)
+        named["bias"] = _Input(bias, wanted, 1, gate.subtracted)
     if gate.table is not None:
         input_ids, tid2eid = gate.table
         named |= {"input_ids": _Input(input_ids, dtype(input_ids), 1), "tid2eid": _Input(tid2eid, dtype(tid2eid), 2)}
@@ -212,6 +214,8 @@ def _insert(
             weights = insert(aten.gather.default, norm_out, -1, insert.cast(expert_idx, torch.int64))
             served.append((gate.weights, weights, users.others(gate.weights)))
     served += [(node, gate.logits, [user]) for node, user in users.of_shape]
+    for size, place in users.of_size.items():
+        served.append((size, insert(aten.sym_size.int, gate.logits, place), list(size.users)))
     return served
 
 

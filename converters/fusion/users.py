@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.fx import Graph, Node
 
 from ascend_moe_gating.converters.fusion.fx_nodes import (
+    arguments,
     aten,
     cast_from,
     constant,
@@ -14,8 +17,10 @@ from ascend_moe_gating.converters.fusion.fx_nodes import (
     known_equal,
     origin,
     shape,
+    size,
 )
 from ascend_moe_gating.converters.fusion.gate import Gate
+from ascend_moe_gating.converters.fusion.largest import largest_of
 from ascend_moe_gating.converters.fusion.plans import Plan
 from ascend_moe_gating.converters.fusion.reading import NotAGate
 from ascend_moe_gating.plugin.constraints.users_line import users_line
@@ -42,11 +47,10 @@ class Users:
         self.order = {node: place for place, node in enumerate(graph.nodes)}
         self.gate, self.plan, self.scores = gate, plan, scores
         self.going = set(plan.replaced)
-        self.going |= {
-            user for node in self.going for user in node.users if is_call(user, aten._assert_tensor_metadata)
-        }
+        self.going.update(*(_asserts_of(node) for node in plan.replaced))
         weights = plan.result or gate.weights
         self.free = {*gate.chosen.indices, *({weights} & {plan.result, *plan.replaced})}
+        self.of_size: dict[Node, int] = {}  # sizes that are read from the gate, and the logits' dimension of that size
         self._keep_views_of_scores()
         asking = [(node, user) for node in scores for user in self.others(node)]
         by_shape = [(node, user) for node, user in asking if self._asks_for_shape_only(node, user)]
@@ -65,22 +69,32 @@ class Users:
             for node in self.going - self.free - self.scores:
                 if constant(node) is not None and not any(shape(source) for source in node.all_input_nodes):
                     continue
-                others = self.others(node)
+                others = [user for user in self.others(node) if not self._asks_for_a_size(user)]
                 if others and origin(node) in self.scores:
                     self.going.discard(node)
                     changed = True
                 elif others:
                     raise NotAGate(f"the result of {_name(node)} in the gate is also {_use(others[0])}", node)
 
+    def _asks_for_a_size(self, user: Node) -> bool:
+        """Whether a node is a size that the logits have too."""
+        if not is_call(user, *_SIZES):
+            return False
+        number, sizes = size(user), shape(self.gate.logits)
+        places = [place for place, of_logits in enumerate(sizes) if known_equal(of_logits, number)]
+        if places:
+            self.of_size[user] = places[0]
+        return bool(places)
+
     def _goes_too(self, node: Node) -> bool:
         """Whether nobody needs a node once the gate is gone, such as a tensor of ones in a result's sizes."""
-        needed = {*self.free, self.gate.logits, self.gate.bias}
         seen, waiting = {node}, [node]
         while waiting:
             user = waiting.pop()
-            if user in self.going and user not in self.free:
+            if user in self.going or user in self.free:
                 continue
-            if user.op == "output" or user in needed or user.is_impure() or len(seen) > _FEW:
+            needed = user.op == "output" or user in (self.gate.logits, self.gate.bias) or user.is_impure()
+            if needed or len(seen) > _FEW:
                 return False
             waiting += [after for after in user.users if after not in seen]
             seen.update(user.users)
@@ -109,6 +123,23 @@ class Users:
         result = self.plan.result
         assert result is not None
         return {dtype(user) if cast_from(user) is result else dtype(result) for user in self.others(result)}
+
+
+def _asserts_of(node: Node) -> set[Node]:
+    """What asserts the dtype of a node, or that ids of the largest lie where they do, and returns nothing."""
+    found = {user for user in node.users if is_call(user, aten._assert_tensor_metadata)}
+    largest = largest_of(node)
+    if largest is None or node not in largest.indices:
+        return found
+    below: dict[Any, Any] = {aten.ge: 0, aten.lt: shape(largest.x)[-1]}  # one_hot asks that
+    for user in node.users:
+        bound = below.get(getattr(user.target, "overloadpacket", None))
+        if bound is not None and known_equal(size(arguments(user)["other"]), bound):
+            wholes = [whole for whole in user.users if is_call(whole, aten.all)]
+            asserts = [end for whole in wholes for end in whole.users if is_call(end, aten._assert_async)]
+            if len(wholes) == len(user.users) == 1 and len(asserts) == len(wholes[0].users):
+                found |= {user, *wholes, *asserts}
+    return found
 
 
 def _use(user: Node) -> str:

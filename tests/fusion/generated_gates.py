@@ -25,6 +25,7 @@ class Spelling:
     fill: float = float("-inf")
     chosen: str = "topk"
     weights: str = "gather"
+    taken: str = "gather"  # how, where the weights are gathered
     norm: str | None = "eps"
     eps: float = 1e-20
     scale: float | None = 2.5
@@ -42,13 +43,14 @@ class Spelling:
         return self.groups > 1 or self.mask == "zeros, expanded, not"
 
 
-BIASES = ("plain", "first", "unsqueezed", "expanded", "viewed")
+BIASES = ("plain", "first", "unsqueezed", "expanded", "viewed", "subtracted")
 GROUPINGS_OF_ONE = ("amax", "max", "topk", "sort")
 GROUPINGS_OF_TWO = ("topk", "sort", "topk, kept dimension")
 MASKS = (
     *("zeros, expanded, not", "ones, bool", "where", "where, other", "full", "equal to zero", "one minus", "repeated"),
-    *("negative ones", "source", "greater", "multiplied"),
+    *("negative ones", "source", "greater", "one_hot", "compared", "multiplied"),
 )
+TAKEN = ("gather", "along", "indexed")
 CHOSEN = ("topk", "unsorted", "sort", "argsort", "method")
 NORMS = ("eps", "eps first", "plain", "unsqueezed", "reciprocal", "scaled before")
 NORMS_OF_SOFTMAX = (*NORMS, "normalize", "clamped")
@@ -86,6 +88,7 @@ def family(seed):
         dtype=pick.choice([torch.float32, torch.bfloat16, torch.float16]),
         softmax=pick.choice(["dtype", "cast first"]),
         softplus=sigmoid and pick.random() < 0.3,
+        taken=pick.choice(TAKEN),
     )
     if pick.random() < 0.1:
         values = pick.random() < 0.5

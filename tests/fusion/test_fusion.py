@@ -16,6 +16,7 @@ from tests.fusion.generated_gates import (
     MISSES,
     NORMS_OF_SOFTMAX,
     PARTS,
+    TAKEN,
     family,
     near_miss,
     partly,
@@ -173,12 +174,8 @@ def test_casts_that_change_nothing_go_with_the_gate():
 def test_the_generator_writes_in_every_way():
     """So that none of the above is about nothing."""
     spellings = [family(seed) for seed in range(EACH)]
-    for field, values in {
-        "mask": MASKS,
-        "chosen": CHOSEN,
-        "bias": (None, *BIASES),
-        "norm": (None, *NORMS_OF_SOFTMAX),
-    }.items():
+    written = {"mask": MASKS, "chosen": CHOSEN, "taken": TAKEN, "bias": (None, *BIASES)}
+    for field, values in {**written, "norm": (None, *NORMS_OF_SOFTMAX)}.items():
         assert {getattr(spelling, field) for spelling in spellings} == set(values)
     assert {near_miss(seed).miss for seed in range(EACH)} == set(MISSES)
     assert {partly(seed).miss for seed in range(EACH)} == set(PARTS)

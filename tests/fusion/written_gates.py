@@ -76,6 +76,7 @@ def _biased(spelling, scores, bias):
         scores = scores * 2.0
     return {
         "plain": lambda: scores + bias,
+        "subtracted": lambda: scores - (0 - bias),
         "first": lambda: bias + scores,
         "unsqueezed": lambda: scores + bias.unsqueeze(0),
         "expanded": lambda: scores + bias[None, :].expand(scores.shape[0], -1),
@@ -224,6 +225,18 @@ def _greater(spelling, choice, group_scores, idx):
     return torch.where(wide > 0, choice, spelling.fill), mask
 
 
+def _one_hot(spelling, choice, group_scores, idx):
+    mask = functional.one_hot(idx, spelling.groups).sum(dim=1)
+    wide = mask.unsqueeze(-1).expand(-1, -1, spelling.size).reshape(-1, spelling.experts)
+    return choice.masked_fill(wide == 0, spelling.fill), mask
+
+
+def _compared(spelling, choice, group_scores, idx):
+    groups = torch.arange(spelling.groups, device=choice.device)
+    mask = (groups[None, :, None] == idx[:, None, :]).any(-1)
+    return choice.masked_fill(~mask.repeat_interleave(spelling.size, dim=1), spelling.fill), mask
+
+
 def _multiplied(spelling, choice, group_scores, idx):
     mask = torch.zeros_like(group_scores).scatter_(1, idx, 1.0).unsqueeze(-1)
     return (choice.view(-1, spelling.groups, spelling.size) * mask).flatten(1), mask
@@ -234,7 +247,7 @@ _MASKS = dict(
         MASKS,
         (
             *(_expanded, _ones_bool, _where, _where_other, _full, _equal_to_zero, _one_minus, _repeated),
-            *(_negative_ones, _source, _greater, _multiplied),
+            *(_negative_ones, _source, _greater, _one_hot, _compared, _multiplied),
         ),
         strict=True,
     )
@@ -261,7 +274,13 @@ def _weights(spelling, scores, choice, values, idx):
         return scores.roll(1, 0).gather(1, idx)
     if spelling.miss == "weights gathered by other ids":
         return scores.gather(1, (idx + 1) % spelling.experts)
-    return values if spelling.weights == "values" else scores.gather(1, idx)
+    if spelling.weights == "values":
+        return values
+    return {
+        "gather": lambda: scores.gather(1, idx),
+        "along": lambda: torch.take_along_dim(scores, idx, dim=1),
+        "indexed": lambda: scores[torch.arange(scores.shape[0], device=scores.device)[:, None], idx],
+    }[spelling.taken]()
 
 
 def _normalized(spelling, weights, scores):
