@@ -77,6 +77,22 @@ def _support_by_transformers():
     return is_torch_available()
 
 
+def _models_of_transformers():
+    """A dynamo that can compile how transformers' models hand out what is inside of them."""
+    if not _support_by_transformers():
+        return False
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 8}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "num_local_experts": 2}
+    model = MixtralForCausalLM(MixtralConfig(**sizes, **heads))
+    try:
+        torch.compile(lambda ids: model(ids, use_cache=False).logits, backend="eager")(torch.zeros(1, 3).long())
+    except NameError:
+        return False
+    return True
+
+
 def _values_in_graphs():
     """Graphs up to where a function asks for the values of a tensor; else it is not compiled at all."""
     from functorch.compile import make_boxed_func
@@ -97,6 +113,7 @@ PROBES = {
     "hash routing": _hash_routing,
     "the C interface for operators": lambda: hasattr(ctypes.CDLL("libtorch_cpu.so"), "aoti_torch_library_impl"),
     "support by transformers": _support_by_transformers,
+    "transformers' models in dynamo": _models_of_transformers,
     "npugraph_ex": lambda: "npugraph_ex" in torch._dynamo.list_backends(exclude_tags=None),
     "dim gears": lambda: _torchair("set_dim_gears"),
     "cache_compile": lambda: _torchair("cache_compile"),

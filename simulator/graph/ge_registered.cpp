@@ -17,7 +17,7 @@ struct Typed {
 };
 constexpr Typed kTypes[] = {
     {"VT_BOOL",
-     "adj_x1 adj_x2 descending exclusive half_to_float is_preprocessed keep_dims keepdim largest "
+     "adj_x1 adj_x2 complex_conj descending exclusive half_to_float is_preprocessed keep_dims keepdim largest "
      "negative_index_support "
      "noop_with_empty_axes out_flag output_softmax_result_flag reverse sorted stable transpose_x1 transpose_x2 "
      "truncate "

@@ -76,6 +76,10 @@ def compiled(model, fuse):
     return logits, reports
 
 
+in_dynamo = pytest.mark.needs("transformers' models in dynamo")
+
+
+@in_dynamo
 @pytest.mark.parametrize("name", MODELS)
 def test_whole_models_compute_the_same(name):
     model = small(name)
@@ -112,6 +116,7 @@ def test_routers_on_the_device(name, dynamic):
     torch.testing.assert_close(weights.cpu().gather(1, order), expected_weights.gather(1, expected_order))
 
 
+@in_dynamo
 def test_a_gate_that_does_not_normalize_is_left_alone():
     model = small("dots1", norm_topk_prob=False)
     (report, _) = explain(lambda ids: model(ids, use_cache=False).logits, IDS).gates
@@ -119,6 +124,7 @@ def test_a_gate_that_does_not_normalize_is_left_alone():
     assert "not divided by their sum" in report.reason
 
 
+@in_dynamo
 def test_fusing_costs_a_twentieth_of_compiling_at_most():
     """Of dynamo and AOTAutograd alone; what torchair then does with the graph only makes the share smaller."""
     spent = 0.0

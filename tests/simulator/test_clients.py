@@ -152,6 +152,8 @@ def test_operators_are_described_as_torchair_has_them(name, described):
         assert status == "ERROR"
         return
     assert status == "SUCCESS"
+    if function is None or function.__doc__ is None:
+        pytest.skip(f"the installed torchair does not describe {name}")
     said = {"INPUT": [], "OUTPUT": [], "ATTR": []}
     for kind, what, entry, type_ in re.findall(r"\.(\w*?)(INPUT|OUTPUT|ATTR)\((\w+), *(\w*)", function.__doc__):
         meaning = "VT_" + TYPES.get(type_, type_.upper()) if what == "ATTR" else KINDS[kind]
