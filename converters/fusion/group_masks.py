@@ -135,8 +135,8 @@ def _compared(mask: Node, reading: Reading) -> TwoValued | None:
 
 def _elementwise(mask: Node, reading: Reading) -> TwoValued | None:
     """Does to the two values what the graph does to all."""
-    operands = [argument for argument in (*mask.args, *mask.kwargs.values()) if isinstance(argument, Node)]
-    varying = [operand for operand in operands if constant(operand) is None]
+    tensors = [argument for argument in (*mask.args, *mask.kwargs.values()) if isinstance(argument, Node)]
+    varying = [operand for operand in tensors if constant(operand) is None]
     source = two_valued(varying[0], reading) if len(varying) == 1 else None
     if source is None or not reading.same(shape(mask), shape(varying[0])):
         return None
@@ -150,8 +150,11 @@ def _elementwise(mask: Node, reading: Reading) -> TwoValued | None:
                 return pair
             return torch.tensor(constant(argument), dtype=dtype(argument)) if isinstance(argument, Node) else argument
 
-        reading.inner.update(operands)
-        pair = mask.target(*map(value, mask.args), **{name: value(a) for name, a in mask.kwargs.items()})  # type: ignore[operator]
+        reading.inner.update(tensors)
+        try:
+            pair = mask.target(*map(value, mask.args), **{name: value(a) for name, a in mask.kwargs.items()})  # type: ignore
+        except RuntimeError:  # not of this dtype
+            return None
     return source._replace(kept=pair[0].item(), dropped=pair[1].item())
 
 

@@ -27,7 +27,7 @@ from tests.fusion.written_gates import write
 TOKENS = 6  # two make three pairs
 OPERATOR = torch.ops.npu.npu_moe_gating_top_k.default
 CHOICE_FIRST = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
-EACH = 2000
+EACH = 1200
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_the_family_is_fused_and_computes_the_same(seeds):
             raise AssertionError(f"{seed}: {spelling}") from error
 
 
-@hundreds(600)
+@hundreds(300)
 def test_what_no_operator_does_stays_outside(seeds):
     """Further results, and a scale or an eps that is a tensor."""
     for seed in seeds:
@@ -127,7 +127,7 @@ def test_near_misses_are_left_alone(seeds):
         assert str(graph.graph) == before
 
 
-MUTATED = 1000
+MUTATED = 600
 
 
 @hundreds(MUTATED)
