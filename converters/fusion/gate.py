@@ -44,10 +44,7 @@ def finished(
     tail = Tail(weights, reading, scalars, sum_is_large)
     if scores.norm_type != SOFTMAX and not any(step.eps is not None for step in tail.steps):
         kind = "sigmoid" if scores.norm_type == SIGMOID else "softplus"
-        reason = tail.reason.replace("the weights", f"the weights of a {kind}", 1) + ", as the operator does" * (
-            "not" in tail.reason
-        )
-        raise NotAGate(reason, tail.place)
+        raise NotAGate(f"the weights of a {kind} are {tail.reason}", tail.place)
     return Gate(chosen, scores.logits, scores.node, weights, reading, parameters=parameters, steps=tail.steps, **others)
 
 

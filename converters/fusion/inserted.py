@@ -18,7 +18,7 @@ class Inserted:
 
     def __init__(self, behind: Node, like: Node) -> None:
         self.graph, self.like, self.nodes = behind.graph, like, [behind]
-        self.made: dict[tuple[Any, ...], Node] = {}  # casts and reshapes, which several may ask for
+        self.made: dict[tuple[Any, ...], Node] = {}  # casts, which several may ask for
 
     def __call__(self, target: Any, *args: Any, **kwargs: Any) -> Node:
         values = described(args)

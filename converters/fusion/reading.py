@@ -74,21 +74,15 @@ def uncast(node: Node) -> Node:
 
 def equivalent(one: object, other: object, steps: int = 8) -> bool:
     """Whether two nodes compute the same: they are one, or the same call of operands that are equivalent."""
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
+        return len(one) == len(other) and all(equivalent(a, b, steps) for a, b in zip(one, other, strict=True))
     if one is other or not (isinstance(one, Node) and isinstance(other, Node)):
         return one is other or (not isinstance(one, Node) and type(one) is type(other) and one == other)
     if steps == 0 or one.op != "call_function" or one.target is not other.target or dtype(one) != dtype(other):
         return False
     if not hasattr(one.target, "_schema") or torch.Tag.nondeterministic_seeded in one.target.tags:  # type: ignore[union-attr]
         return False
-    if one.target._schema.is_mutable or len(one.args) != len(other.args) or one.kwargs.keys() != other.kwargs.keys():
+    if one.target._schema.is_mutable or one.kwargs.keys() != other.kwargs.keys():
         return False
-    pairs = [*zip(one.args, other.args, strict=True), *((one.kwargs[key], other.kwargs[key]) for key in one.kwargs)]
-    return all(_equivalent_arguments(first, second, steps - 1) for first, second in pairs)
-
-
-def _equivalent_arguments(one: object, other: object, steps: int) -> bool:
-    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
-        return len(one) == len(other) and all(
-            _equivalent_arguments(a, b, steps) for a, b in zip(one, other, strict=True)
-        )
-    return equivalent(one, other, steps)
+    named = all(equivalent(one.kwargs[name], other.kwargs[name], steps - 1) for name in one.kwargs)
+    return named and equivalent(one.args, other.args, steps - 1)

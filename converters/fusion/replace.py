@@ -17,15 +17,13 @@ from ascend_moe_gating.converters.fusion.gates import choices, read_gate
 from ascend_moe_gating.converters.fusion.in_place import make_functional, restore
 from ascend_moe_gating.converters.fusion.inserted import Inserted, mode_of
 from ascend_moe_gating.converters.fusion.plans import Plan, demand_that_it_is_taken, plans
-from ascend_moe_gating.converters.fusion.reading import NoChoiceOfExperts, NotAGate, equivalent
+from ascend_moe_gating.converters.fusion.reading import NoChoiceOfExperts, NotAGate
 from ascend_moe_gating.converters.fusion.report import GateReport, module_of
 from ascend_moe_gating.converters.fusion.settled import settled
 from ascend_moe_gating.converters.fusion.users import Users
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import users_line
 
-OPERATOR = "npu_moe_gating_top_k"
-POSITIONAL = {OPERATOR: ("x", "k"), "npu_moe_gating_top_k_softmax_v2": ("x",)}
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -94,11 +92,10 @@ def _fuse(graph: Graph, gate: Gate, gone: set[Node]) -> GateReport:
 
 
 def _carry_out(graph: Graph, gate: Gate, plan: Plan, gone: set[Node]) -> GateReport:
-    scores = {node for node in gate.reading.inner if gate.scores is not None and equivalent(node, gate.scores)}
-    users = Users(graph, gate, plan, scores)
+    users = Users(gate, plan)
     inputs = _inputs(gate, plan, users)
-    with_scores = {"out_flag": True} if users.of_scores or plan.result is None else {}
-    plan.parameters |= with_scores
+    if users.of_scores or plan.result is None:
+        plan.parameters["out_flag"] = True
     demand_that_it_is_taken(plan, gate, {name: one.described() for name, one in inputs.items()})
     anchor = users.anchor([one.node for one in inputs.values()])
     if not gate.reading.settle():
@@ -166,7 +163,7 @@ def _inputs(gate: Gate, plan: Plan, users: Users) -> dict[str, _Input]:
             logits, bias, wanted = raw, of_bias, dtype(raw)  # type: ignore[assignment]
     if plan.result is not None and dtype(plan.result) not in (torch.float32, wanted):
         raise NotAGate("the weights are asked for more precisely than they are computed", plan.result)
-    rank = 2 if plan.operator.SIGNATURE.name == OPERATOR or len(shape(logits)) not in (2, 3) else len(shape(logits))
+    rank = len(shape(logits)) if gate.scores is None and len(shape(logits)) in (2, 3) else 2
     named = {"x": _Input(logits, wanted, rank)}
     if bias is not None:
         named["bias"] = _Input(bias, wanted, 1, gate.subtracted)
@@ -180,12 +177,10 @@ def _insert(
     insert: Inserted, gate: Gate, plan: Plan, inputs: dict[str, _Input], users: Users
 ) -> list[tuple[Node, Node, list[Node]]]:
     """The operator's call and what its results need: pairs of an old node and a new one, and who takes the new one."""
-    signature = plan.operator.SIGNATURE
+    target = getattr(getattr(torch.ops, NAMESPACE), plan.operator.SIGNATURE.name).default
     named = {name: one.inserted(insert) for name, one in inputs.items()} | plan.parameters
-    given = [
-        named.pop(parameter.name) for parameter in signature.parameters if parameter.name in POSITIONAL[signature.name]
-    ]
-    call = insert(getattr(getattr(torch.ops, NAMESPACE), signature.name).default, *given, **named)
+    given = [named.pop(argument.name) for argument in target._schema.arguments if not argument.kwarg_only]
+    call = insert(target, *given, **named)
     k, example = plan.parameters["k"], gate.chosen.x
     served = []
     *rows, experts = shape(example)

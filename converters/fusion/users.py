@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.fx import Graph, Node
+from torch.fx import Node
 
 from ascend_moe_gating.converters.fusion.fx_nodes import (
     arguments,
@@ -22,7 +22,7 @@ from ascend_moe_gating.converters.fusion.fx_nodes import (
 from ascend_moe_gating.converters.fusion.gate import Gate
 from ascend_moe_gating.converters.fusion.largest import largest_of
 from ascend_moe_gating.converters.fusion.plans import Plan
-from ascend_moe_gating.converters.fusion.reading import NotAGate
+from ascend_moe_gating.converters.fusion.reading import NotAGate, equivalent
 from ascend_moe_gating.plugin.constraints.users_line import users_line
 
 _OF_ITS_SHAPE = (
@@ -36,23 +36,20 @@ _FEW = 32  # nodes behind a gate; what has more behind it is needed
 class Users:
     """Of the nodes that a plan replaces, those that are `going`, and who has to be served then.
 
-    Args:
-        scores: The nodes with the gate's scores.
-
     Raises:
         NotAGate: something that the operator does not return is used elsewhere.
     """
 
-    def __init__(self, graph: Graph, gate: Gate, plan: Plan, scores: set[Node]) -> None:
-        self.order = {node: place for place, node in enumerate(graph.nodes)}
-        self.gate, self.plan, self.scores = gate, plan, scores
+    def __init__(self, gate: Gate, plan: Plan) -> None:
+        self.gate, self.plan = gate, plan
+        self.scores = {n for n in gate.reading.inner if gate.scores is not None and equivalent(n, gate.scores)}
         self.going = set(plan.replaced)
         self.going.update(*(_asserts_of(node) for node in plan.replaced))
         weights = plan.result or gate.weights
         self.free = {*gate.chosen.indices, *({weights} & {plan.result, *plan.replaced})}
         self.of_size: dict[Node, int] = {}  # sizes that are read from the gate, and the logits' dimension of that size
         self._keep_views_of_scores()
-        asking = [(node, user) for node in scores for user in self.others(node)]
+        asking = [(node, user) for node in self.scores for user in self.others(node)]
         by_shape = [(node, user) for node, user in asking if self._asks_for_shape_only(node, user)]
         self.of_shape = by_shape if dtype(gate.logits) == torch.float32 else []
         self.of_scores = [pair for pair in asking if pair not in self.of_shape]
@@ -108,13 +105,14 @@ class Users:
 
     def anchor(self, inputs: list[Node]) -> Node:
         """The last of what the operator needs, behind which it can stand."""
-        last = max(inputs, key=self.order.__getitem__)
+        order = {node: place for place, node in enumerate(self.gate.chosen.call.graph.nodes)}
+        last = max(inputs, key=order.__getitem__)
         while last.next.op in ("placeholder", "get_attr"):
             last = last.next
-        place = self.order[last]
+        place = order[last]
         served = [user for node in self.free for user in self.others(node)] + [user for _, user in self.of_scores]
         for user in served:
-            if self.order[user] <= place:
+            if order[user] <= place:
                 raise NotAGate(f"{_name(user)} comes before all of the gate's inputs are there", user)
         return last
 

@@ -47,7 +47,7 @@ class Tail:
 
     def __init__(self, weights: Node, reading: Reading, scalars: dict[Node, Any], sum_is_large: bool) -> None:
         self.reading, self.scalars, self.sum_is_large = reading, scalars, sum_is_large
-        self.reason, self.place = "the weights are not divided by their sum", weights
+        self.reason, self.place = "not divided by their sum, as the operator does", weights
         self.steps = self._steps(weights)
 
     def _steps(self, weights: Node) -> list[Step]:
@@ -79,7 +79,7 @@ class Tail:
                 by = operands(user)
                 return Step(user, inner | {user, *(node for node in by if node is not dividend)}, eps=eps)
             self.place = user
-            self.reason = "the weights are divided by something else than their sum and a number"
+            self.reason = "divided by something else than their sum and a number"
         return None
 
     def _sum(self, divisor: Node, weights: Node) -> tuple[frozenset[Node] | None, Any]:

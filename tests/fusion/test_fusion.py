@@ -71,6 +71,16 @@ def assert_same(actual, expected):
     )
 
 
+def with_its_gate_fused(spelling, seed):
+    """The gate's inputs, its graph, and the graph in which it has become one node."""
+    arguments = inputs(spelling)
+    graph = traced(write(spelling), arguments, seed)
+    fused = copy.deepcopy(graph)
+    (report,) = fuse_gates(fused)
+    assert report.fused, f"{seed}: {report}\n{spelling}"
+    return arguments, graph, fused
+
+
 def hundreds(number):
     return pytest.mark.parametrize(
         "seeds", [range(start, start + 100) for start in range(0, number, 100)], ids=lambda seeds: seeds[0]
@@ -81,11 +91,7 @@ def hundreds(number):
 def test_the_family_is_fused_and_computes_the_same(seeds):
     for seed in seeds:
         spelling = family(seed)
-        arguments = inputs(spelling)
-        graph = traced(write(spelling), arguments, seed)
-        fused = copy.deepcopy(graph)
-        (report,) = fuse_gates(fused)
-        assert report.fused, f"{seed}: {report}\n{spelling}"
+        arguments, graph, fused = with_its_gate_fused(spelling, seed)
         operator = CHOICE_FIRST if spelling.first else OPERATOR
         assert calls(fused)[operator] == 1
         unfused = {target for target in calls(fused) if target is not operator and hasattr(target, "_schema")}
@@ -103,11 +109,7 @@ def test_what_no_operator_does_stays_outside(seeds):
     """Further results, and a scale or an eps that is a tensor."""
     for seed in seeds:
         spelling = partly(seed)
-        arguments = inputs(spelling)
-        graph = traced(write(spelling), arguments, seed)
-        fused = copy.deepcopy(graph)
-        (report,) = fuse_gates(fused)
-        assert report.fused, f"{seed}: {report}\n{spelling}"
+        arguments, graph, fused = with_its_gate_fused(spelling, seed)
         assert calls(fused)[OPERATOR] == 1
         assert not {torch.ops.aten.topk.default, torch.ops.aten.sort.stable}.intersection(calls(fused))
         actual, expected = fused(*arguments), graph(*arguments)
