@@ -71,6 +71,28 @@ def _post_grad_passes():
     return hasattr(torchair.CompilerConfig(), "post_grad_custom_post_pass")
 
 
+def _one_hot_in_traces():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    try:
+        make_fx(lambda x: torch.nn.functional.one_hot(x, 4), tracing_mode="symbolic")(torch.zeros(3, 2).long())
+    except RuntimeError:  # it asks for the values
+        return False
+    return True
+
+
+def _numbers_in_dynamic_training():
+    """A partition of forward and backward that takes a graph with a number that is symbolic."""
+    import torchair
+
+    scaled = torch.compile(lambda x, scale: x * scale, backend=torchair.get_npu_backend(), dynamic=True)
+    try:
+        scaled(torch.ones(3, 2, requires_grad=True, device="npu"), 2.5).sum().backward()
+    except Exception:
+        return False
+    return True
+
+
 def _support_by_transformers():
     from transformers import is_torch_available
 
@@ -122,6 +144,8 @@ PROBES = {
     "graphs before tolist": _values_in_graphs,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
     "random numbers in captured graphs": _random_numbers_in_captured_graphs,
+    "one_hot in traces": _one_hot_in_traces,
+    "numbers in dynamic graphs with gradients": _numbers_in_dynamic_training,
     "graphs of other tracers than dynamo": _graphs_of_other_tracers,
     "passes over graphs of torchair": _post_grad_passes,
     "torchair's MoeGatingTopKSoftmaxV2": lambda: _torchair_node("MoeGatingTopKSoftmaxV2"),

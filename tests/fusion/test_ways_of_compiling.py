@@ -15,8 +15,11 @@ from tests.fusion.test_unfused_gates import assert_same, inputs
 V3 = GATES["deepseek-v3 of transformers"]
 
 
+DYNAMIC = pytest.param(True, id="dynamic", marks=pytest.mark.needs("numbers in dynamic graphs with gradients"))
+
+
 @each_gate
-@each_shape
+@pytest.mark.parametrize("dynamic", [pytest.param(False, id="static"), DYNAMIC])
 def test_with_gradients(gate, parameters, options, dynamic):
     """What the backward pass needs comes from the node: the scores and the experts."""
     router = Router(gate, parameters)
