@@ -44,6 +44,7 @@ inline const char *describe(int code) {
     case MOE_GATING_BAD_VECTOR: return refusal();
     case MOE_GATING_BAD_INPUT_IDS: return "a value of input_ids names no row of tid2eid";
     case MOE_GATING_BAD_TID2EID: return "a row of tid2eid names no expert";
+    case MOE_GATING_BAD_EXPERT_IDX: return "a value of expert_idx names no expert";
     default: return "unknown code";
   }
 }

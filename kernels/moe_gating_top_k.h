@@ -58,7 +58,8 @@ typedef enum {
   MOE_GATING_NULL_POINTER = 11,
   MOE_GATING_BAD_VECTOR = 12,
   MOE_GATING_BAD_INPUT_IDS = 13,
-  MOE_GATING_BAD_TID2EID = 14
+  MOE_GATING_BAD_TID2EID = 14,
+  MOE_GATING_BAD_EXPERT_IDX = 15
 } moe_gating_code;
 
 /* Uses up to `threads` threads (fewer when there is little work; less than 1 counts as 1). Returns 0, or a nonzero

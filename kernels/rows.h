@@ -183,7 +183,8 @@ void run_rows_of(const moe_gating_top_k_args &args, int64_t first, int64_t last)
   }
 }
 
-inline void run_rows(moe_gating_top_k_args args, int64_t first, int64_t last) {
+inline void run_rows(const moe_gating_top_k_args &given, int64_t first, int64_t last) {
+  moe_gating_top_k_args args = given;
   if (args.group_count == args.experts) args.k_group = args.group_count;  // the k best are never dropped
   switch (args.dtype) {
     case MOE_GATING_FLOAT32: return run_rows_of<Float32>(args, first, last);

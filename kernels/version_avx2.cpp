@@ -3,11 +3,10 @@
 
 #include "vector_avx2.h"
 // The vector comes first.
+#include "gradients.h"
 #include "rows.h"
 #include "versions.h"
 
-void moe_gating::run_rows_avx2(const moe_gating_top_k_args &args, int64_t first, int64_t last) {
-  run_rows(args, first, last);
-}
+const moe_gating::Version moe_gating::avx2 = {"avx2", run_rows, run_gradients};
 
 #endif

@@ -3,11 +3,10 @@
 
 #include "vector_avx512.h"
 // The vector comes first.
+#include "gradients.h"
 #include "rows.h"
 #include "versions.h"
 
-void moe_gating::run_rows_avx512(const moe_gating_top_k_args &args, int64_t first, int64_t last) {
-  run_rows(args, first, last);
-}
+const moe_gating::Version moe_gating::avx512 = {"avx512", run_rows, run_gradients};
 
 #endif

@@ -13,7 +13,7 @@ namespace {
 constexpr char kVariable[] = "ASCEND_MOE_GATING_VECTOR";
 
 struct Candidate {
-  Version version;
+  const Version *version;
   bool runs_here;
 };
 
@@ -38,17 +38,16 @@ std::string printable(std::string value) {
 Choice choose() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-                    __builtin_cpu_supports("bmi2");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                      __builtin_cpu_supports("avx512vbmi2");
-  static const Candidate candidates[] = {
-      {{"avx512", run_rows_avx512}, avx512}, {{"avx2", run_rows_avx2}, avx2}, {{"portable", run_rows_portable}, true}};
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+  const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512vbmi2");
+  static const Candidate candidates[] = {{&avx512, has_avx512}, {&avx2, has_avx2}, {&portable, true}};
 #elif defined(__aarch64__)
-  static const Candidate candidates[] = {{{"neon", run_rows_neon}, true}, {{"portable", run_rows_portable}, true}};
+  static const Candidate candidates[] = {{&neon, true}, {&portable, true}};
 #else
-  static const Candidate candidates[] = {{{"portable", run_rows_portable}, true}};
+  static const Candidate candidates[] = {{&portable, true}};
 #endif
   const char *set = std::getenv(kVariable);
   const std::string wanted = set == nullptr ? "" : set;
@@ -56,9 +55,9 @@ Choice choose() {
   std::vector<std::string> here;
   for (const auto &candidate : candidates) {
     if (!candidate.runs_here) continue;
-    here.push_back(candidate.version.name);
-    const bool fits = wanted.empty() || strcasecmp(wanted.c_str(), candidate.version.name) == 0;
-    if (chosen == nullptr && fits) chosen = &candidate.version;
+    here.push_back(candidate.version->name);
+    const bool fits = wanted.empty() || strcasecmp(wanted.c_str(), candidate.version->name) == 0;
+    if (chosen == nullptr && fits) chosen = candidate.version;
   }
   return {chosen,
           std::string(kVariable) + " must be " + listed(here) + " on this processor, got '" + printable(wanted) + "'"};

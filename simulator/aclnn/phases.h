@@ -13,7 +13,7 @@
 
 namespace host_cann {
 
-// The parameters of aclnn calls. The first three are aclTensor * in C, and say what the operation does with it.
+// The parameters of aclnn calls. The first three are aclTensor * in C, the fourth aclTensorList *, and say what the operation does with it.
 struct In {
   const Tensor *tensor;
 };
@@ -22,6 +22,9 @@ struct Out {
 };
 struct Ref {  // the first operand, and the result
   Tensor *tensor;
+};
+struct OutList {
+  const TensorList *list;
 };
 using Number = const Scalar *;
 using Ints = const IntArray *;
@@ -60,6 +63,11 @@ class Arguments {
     Demand(parameter, list);
     for (size_t i = 0; i < list->tensors.size(); ++i)
       Take({parameter.name + std::to_string(i), "", ' '}, In{list->tensors[i]});
+  }
+  void Take(const Parameter &parameter, OutList out) {
+    Demand(parameter, out.list);
+    for (size_t i = 0; i < out.list->tensors.size(); ++i)
+      Take({parameter.name + std::to_string(i), "", ' '}, Out{const_cast<Tensor *>(out.list->tensors[i])});
   }
   void Take(const Parameter &parameter, Ints values) {
     call_.attributes.emplace_back(parameter.name, values == nullptr ? std::vector<int64_t>{} : values->values);
