@@ -13,6 +13,7 @@ from torch.compiler import is_dynamo_compiling
 from ascend_moe_gating.plugin.constraints.needs import missing, with_needs
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, check, refuse_hash_routing
 from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types, nothing_to_do
+from ascend_moe_gating.plugin.gradients.autograd import with_gradients_if_wanted
 
 
 @functools.cache  # looking it up takes as long as a keyword
@@ -123,36 +124,37 @@ def npu_moe_gating_top_k(
     # Torch takes a quarter of a microsecond to read a keyword, so those that say nothing new are left out; and as much
     # again for the way through a dict, which the gate with most keywords does without.
     try:
-        if bias is not None and group_count != 1 and not (given or renorm or out_flag) and eps == 1e-20:
-            return _builtin()(
-                x,
-                k,
-                bias=bias,
-                k_group=k_group,
-                group_count=group_count,
-                group_select_mode=group_select_mode,
-                norm_type=norm_type,
-                routed_scaling_factor=routed_scaling_factor,
-            )
-        if bias is not None:
-            given["bias"] = bias
-        if k_group != 1:
-            given["k_group"] = k_group
-        if group_count != 1:
-            given["group_count"] = group_count
-        if group_select_mode != 0:
-            given["group_select_mode"] = group_select_mode
-        if renorm != 0:
-            given["renorm"] = renorm
-        if norm_type != 0:
-            given["norm_type"] = norm_type
-        if out_flag:
-            given["out_flag"] = out_flag
-        if routed_scaling_factor != 1.0:
-            given["routed_scaling_factor"] = routed_scaling_factor
-        if eps != 1e-20:
-            given["eps"] = eps
-        return _builtin()(x, k, **given)
+        with with_gradients_if_wanted(x):
+            if bias is not None and group_count != 1 and not (given or renorm or out_flag) and eps == 1e-20:
+                return _builtin()(
+                    x,
+                    k,
+                    bias=bias,
+                    k_group=k_group,
+                    group_count=group_count,
+                    group_select_mode=group_select_mode,
+                    norm_type=norm_type,
+                    routed_scaling_factor=routed_scaling_factor,
+                )
+            if bias is not None:
+                given["bias"] = bias
+            if k_group != 1:
+                given["k_group"] = k_group
+            if group_count != 1:
+                given["group_count"] = group_count
+            if group_select_mode != 0:
+                given["group_select_mode"] = group_select_mode
+            if renorm != 0:
+                given["renorm"] = renorm
+            if norm_type != 0:
+                given["norm_type"] = norm_type
+            if out_flag:
+                given["out_flag"] = out_flag
+            if routed_scaling_factor != 1.0:
+                given["routed_scaling_factor"] = routed_scaling_factor
+            if eps != 1e-20:
+                given["eps"] = eps
+            return _builtin()(x, k, **given)
     except Exception as error:
         refused = error
     try:  # what the kernel has found broken is said here, where there are TypeErrors as well

@@ -8,6 +8,7 @@ from torch.compiler import is_dynamo_compiling
 from ascend_moe_gating.plugin.constraints.needs import missing, with_needs
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax import NEEDS, SIGNATURE, check
 from ascend_moe_gating.plugin.constraints.rules import check_types, nothing_to_do
+from ascend_moe_gating.plugin.gradients.autograd import with_gradients_if_wanted
 
 
 def npu_moe_gating_top_k_softmax(
@@ -48,7 +49,8 @@ def npu_moe_gating_top_k_softmax(
         y = x[..., :k].clone()
         return y, torch.empty_like(y, dtype=torch.int32), torch.empty_like(y, dtype=torch.int32)
     try:
-        return operator(x, finished, k)
+        with with_gradients_if_wanted(x):
+            return operator(x, finished, k)
     except RuntimeError as error:
         if lacking := missing(SIGNATURE.in_numbers(call), NEEDS):
             raise with_needs(error, lacking) from error

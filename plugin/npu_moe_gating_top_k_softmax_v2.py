@@ -9,6 +9,7 @@ from torch.compiler import is_dynamo_compiling
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import SIGNATURE, check
 from ascend_moe_gating.plugin.constraints.rules import check_keyword_only, check_types, nothing_to_do
+from ascend_moe_gating.plugin.gradients.autograd import with_gradients_if_wanted
 
 
 def npu_moe_gating_top_k_softmax_v2(
@@ -47,19 +48,17 @@ def npu_moe_gating_top_k_softmax_v2(
     """
     check_keyword_only(positional, "k", "S7")
     call = (x, k, finished, renorm, output_softmax)
-    if (
-        is_dynamo_compiling()
-    ):  # of the constraints it has to understand the types alone: shape inference holds to the rest
+    operator = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
+    if is_dynamo_compiling():  # as in npu_moe_gating_top_k, shape inference holds to the other constraints
         check_types(call, SIGNATURE.parameters)
-    else:
-        check(call)
-        if nothing_to_do(x):
-            softmax = x.float().clone() if output_softmax and not renorm else x.new_empty(0, dtype=torch.float32)
-            y = x[..., :k].clone()
-            return y, torch.empty_like(y, dtype=torch.int32), softmax
-    return torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default(
-        x, k=k, finished=finished, renorm=renorm, output_softmax=output_softmax
-    )
+        return operator(x, k=k, finished=finished, renorm=renorm, output_softmax=output_softmax)
+    check(call)
+    if nothing_to_do(x):
+        softmax = x.float().clone() if output_softmax and not renorm else x.new_empty(0, dtype=torch.float32)
+        y = x[..., :k].clone()
+        return y, torch.empty_like(y, dtype=torch.int32), softmax
+    with with_gradients_if_wanted(x):
+        return operator(x, k=k, finished=finished, renorm=renorm, output_softmax=output_softmax)
 
 
 # Documentation and editors show the signature of the contract; *positional is there for the message of S7.

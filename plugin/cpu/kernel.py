@@ -4,7 +4,7 @@ import ctypes
 import functools
 import importlib.resources
 
-__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "library", "run", "stray", "vector"]
+__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "GradientArguments", "library", "run", "stray", "vector"]
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
 _BAD_VECTOR = 12
@@ -44,6 +44,28 @@ class Arguments(ctypes.Structure):
     ]
 
 
+class GradientArguments(ctypes.Structure):
+    """moe_gating_top_k_gradient_args, field by field. grad_y and grad_norm_out may be null."""
+
+    _fields_ = [  # noqa: RUF012  as ctypes wants it
+        ("x", ctypes.c_void_p),
+        ("x_row_stride", ctypes.c_int64),
+        ("x_column_stride", ctypes.c_int64),
+        ("expert_idx", ctypes.c_void_p),
+        ("grad_y", ctypes.c_void_p),
+        ("grad_norm_out", ctypes.c_void_p),
+        ("grad_x", ctypes.c_void_p),
+        ("tokens", ctypes.c_int64),
+        ("experts", ctypes.c_int64),
+        ("k", ctypes.c_int64),
+        ("renorm", ctypes.c_int64),
+        ("norm_type", ctypes.c_int64),
+        ("routed_scaling_factor", ctypes.c_float),
+        ("eps", ctypes.c_float),
+        ("dtype", ctypes.c_int32),
+    ]
+
+
 @functools.cache
 def library() -> ctypes.CDLL:
     """Loads the library on first use."""
@@ -51,6 +73,8 @@ def library() -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(path))
     loaded.moe_gating_top_k.argtypes = [ctypes.POINTER(Arguments), ctypes.c_int]
     loaded.moe_gating_top_k.restype = ctypes.c_int
+    loaded.moe_gating_top_k_gradient.argtypes = [ctypes.POINTER(GradientArguments), ctypes.c_int]
+    loaded.moe_gating_top_k_gradient.restype = ctypes.c_int
     loaded.moe_gating_top_k_vector.restype = ctypes.c_char_p
     pointer, rows = ctypes.POINTER(Arguments), ctypes.c_int64
     loaded.moe_gating_top_k_stray.argtypes = [pointer, rows, rows, ctypes.c_char_p, ctypes.c_size_t]
@@ -79,18 +103,19 @@ def stray(args: Arguments) -> str:
     return text.value.decode() if code != 0 else ""
 
 
-def run(args: Arguments, threads: int) -> None:
-    """Runs the kernel. The memory that args points to must stay alive until this returns.
+def run(args: Arguments | GradientArguments, threads: int) -> None:
+    """Runs the kernel for these arguments. The memory that they point to must stay alive until this returns.
 
     Raises:
         ValueError: ASCEND_MOE_GATING_VECTOR names another version than this processor has.
         RuntimeError: the kernel cannot run these arguments.
     """
-    code = library().moe_gating_top_k(ctypes.byref(args), threads)
+    name = "moe_gating_top_k" if isinstance(args, Arguments) else "moe_gating_top_k_gradient"
+    code = getattr(library(), name)(ctypes.byref(args), threads)
     if code == _BAD_VECTOR:
         raise ValueError(_error(code))
     if code != 0:
-        raise RuntimeError(f"moe_gating_top_k cannot run these arguments: code {code} ({_error(code)})")
+        raise RuntimeError(f"{name} cannot run these arguments: code {code} ({_error(code)})")
 
 
 def _error(code: int) -> str:

@@ -13,7 +13,7 @@ from ascend_moe_gating.meta.npu_moe_gating_top_k import empty_results
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, VALUES_LABEL, check
 from ascend_moe_gating.plugin.cpu import kernel
 
-_DTYPES = {torch.float32: kernel.FLOAT32, torch.float16: kernel.FLOAT16, torch.bfloat16: kernel.BFLOAT16}
+DTYPES = {torch.float32: kernel.FLOAT32, torch.float16: kernel.FLOAT16, torch.bfloat16: kernel.BFLOAT16}
 
 
 @SIGNATURE.implementation
@@ -35,7 +35,7 @@ def npu_moe_gating_top_k(call: Any) -> tuple[torch.Tensor, torch.Tensor, torch.T
         bias_stride=0 if bias is None else bias.stride(0),
         tokens=x.shape[0],
         experts=x.shape[1],
-        dtype=_DTYPES[x.dtype],
+        dtype=DTYPES[x.dtype],
         y=y.data_ptr(),
         expert_idx=expert_idx.data_ptr(),
         norm_out=norm_out.data_ptr() if numbers.pop("out_flag") else None,

@@ -1,9 +1,9 @@
 """The operators of this package: one record each. Registration reads nothing else.
 
-An operator is a file of its name, with a function of its name, in plugin/ (the public one), plugin/cpu/ (the kernel),
-meta/ (shape inference), converters/ (the GE converter) and plugin/aclnn/ (the direct call); in plugin/constraints/ the
-file of its name holds its signature and constraints. They are imported when they are asked for: whoever imports the
-public one before torch is waiting for torch, and so for the registration.
+An operator is a file of its name, with what has its name, in plugin/ (the public function), plugin/cpu/ (the kernel),
+meta/ (shape inference), plugin/gradients/, converters/ (the GE converter) and plugin/aclnn/ (the direct call); in
+plugin/constraints/ the file of its name holds its signature and constraints. They are imported when they are asked for:
+whoever imports the public one before torch is waiting for torch, and so for the registration.
 """
 
 from __future__ import annotations
@@ -49,6 +49,10 @@ class Operator:
     @property
     def meta(self) -> Callable[..., Any]:
         return self._function("meta")
+
+    @property
+    def gradient(self) -> Any:
+        return self._function("plugin.gradients")
 
     @property
     def converter(self) -> Callable[..., Any]:

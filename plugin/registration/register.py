@@ -21,7 +21,9 @@ from ascend_moe_gating.plugin.constraints.rules import make_known_to_dynamo
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.constraints.users_line import names_the_users_line
 from ascend_moe_gating.plugin.cpu import kernel
+from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k_gradient as gradient
 from ascend_moe_gating.plugin.environment import packages, switches
+from ascend_moe_gating.plugin.gradients.autograd import differentiable
 from ascend_moe_gating.plugin.registration.after_import import after_import, importing
 from ascend_moe_gating.plugin.registration.operators import OPERATORS, Operator
 
@@ -84,6 +86,7 @@ def register() -> None:
     missing = packages.missing_torch_npu()
     if _statuses:  # the end of that import has brought somebody here
         return
+    _define_gradient()
     for operator in OPERATORS:
         _statuses[operator.name] = _register(operator, missing)
     if not missing:
@@ -97,6 +100,7 @@ def _register(operator: Operator, missing: str) -> Status:
     cpu = _register_cpu(operator)
     shapes = _register_meta(operator)
     npu = _register_npu(operator, missing, ours)
+    _register_gradient(operator)
     table = operator.constraints
     checks = functools.partial(make_known_to_dynamo, table.CHECKS, table.CONSTRAINTS, table.REFUSALS)
     after_import("torch._dynamo", checks)
@@ -145,6 +149,14 @@ def _define(operator: Operator) -> tuple[str, bool]:
     return f"defined by torch_npu {version}{lacks and f', without {lacks}'}", False
 
 
+def _define_gradient() -> None:
+    library = torch.library.Library("ascend_moe_gating", "DEF")
+    _libraries.append(library)
+    library.define(gradient.SCHEMA)
+    library.impl("npu_moe_gating_top_k_gradient", gradient.npu_moe_gating_top_k_gradient, "CPU")
+    library.impl("npu_moe_gating_top_k_gradient", gradient.empty_gradient, "Meta")
+
+
 def _register_cpu(operator: Operator) -> str:
     if operator.compiled_cpu is None:
         _library().impl(operator.name, operator.cpu, "CPU")
@@ -160,14 +172,26 @@ def _register_cpu(operator: Operator) -> str:
 
 
 def _register_meta(operator: Operator) -> str:
-    """Ours takes the place of torch_npu's. Torch up to 2.12 allows no second Meta kernel unless it is told to."""
-    library, meta = _library(), names_the_users_line(operator.meta)
+    """Ours takes the place of torch_npu's."""
+    _override(operator.name, names_the_users_line(operator.meta), "Meta")
+    return "complete, with the constraints"
+
+
+def _register_gradient(operator: Operator) -> None:
+    """For the keys of all devices; that of NPUs may be taken by torch_npu's, which reads what was never written."""
+    kernel = differentiable(operator.signature, _overload(operator), operator.gradient)
+    for key in ("Autograd", "AutogradPrivateUse1"):
+        _override(operator.name, kernel, key)
+
+
+def _override(name: str, kernel: Callable[..., object], key: str) -> None:
+    """Register a kernel whoever has one. Torch up to 2.12 allows no second one of Python unless it is told to."""
+    library = _library()
     if "allow_override" in inspect.signature(library.impl).parameters:
-        library.impl(operator.name, meta, "Meta", allow_override=True)
+        library.impl(name, kernel, key, allow_override=True)
     else:
         # What library.impl calls when it has found no other.
-        library.m.impl(operator.name, "Meta", meta, False)  # type: ignore[union-attr]
-    return "complete, with the constraints"
+        library.m.impl(name, key, kernel, False)  # type: ignore[union-attr]
 
 
 def _register_npu(operator: Operator, missing: str, ours: bool) -> str:
