@@ -71,6 +71,8 @@ def _in_numbers(value: Any) -> Any:
     """An argument as an error should show it: in a dynamic graph a size is a symbol, and known all the same."""
     if isinstance(value, torch.Tensor):
         return Described([_in_numbers(size) for size in value.shape], value.dtype, value.device)
+    if isinstance(value, list) or type(value) is tuple:
+        return (list if isinstance(value, list) else tuple)(map(_in_numbers, value))
     if isinstance(value, (torch.SymInt, torch.SymFloat)) and value.node.hint is not None:
         return value.node.hint
     return value

@@ -53,6 +53,8 @@ VIOLATIONS = (
         "C4", TypeError, "bias must have the dtype of x, float32, got float16", bias=torch.zeros(256).to(torch.float16)
     ),
     Violation("C4", TypeError, "bias must be a Tensor or None, got 0.5 of type float", bias=0.5),
+    Violation("C4", TypeError, "bias must be a Tensor or None, got [0.5, 2] of type list", bias=[0.5, 2]),
+    Violation("C4", TypeError, "bias must be a Tensor or None, got (0.5, [1.5]) of type tuple", bias=(0.5, [1.5])),
     Violation(
         "C5", ValueError, "group_count must be at least 1 and divide the 256 experts, got 7", options=_grouped(7)
     ),
