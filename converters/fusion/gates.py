@@ -178,7 +178,7 @@ class _Reader:
         weights = [value for value in self.chosen.values if not taken.issuperset(value.users)]
         gathers = {user for index in self.chosen.indices for user in index.users if takes_by_row(user) is index}
         for gather in gathers:
-            source = arguments(gather)["self"]
+            source = self.unexpanded(arguments(gather)["self"])
             from_scores = equivalent(origin(source), scores) or origin(source) is origin(self.chosen.x)
             if from_scores and self.reading.same(shape(source), shape(self.chosen.x)):
                 self.reading.base(source)
@@ -190,6 +190,13 @@ class _Reader:
             raise NotAGate("the weights are taken from the scores with bias", weights[0])
         self.reading.inner |= {*taken, weights[0]}
         return weights[0]
+
+    def unexpanded(self, node: Node) -> Node:
+        """What a node expands to the sizes that it has already: take_along_dim writes that, and may not know it."""
+        while is_call(node, *EXPANDS) and self.reading.same(shape(node), shape(node.args[0])):  # type: ignore[arg-type]
+            self.reading.inner.add(node)
+            node = node.args[0]  # type: ignore[assignment]
+        return node
 
 
 def _behind_casts(node: Node) -> list[Node]:
