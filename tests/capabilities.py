@@ -93,6 +93,12 @@ def _numbers_in_dynamic_training():
     return True
 
 
+def _fully_shard():
+    from torch.distributed import fsdp
+
+    return hasattr(fsdp, "fully_shard")
+
+
 def _support_by_transformers():
     from transformers import is_torch_available
 
@@ -144,6 +150,7 @@ PROBES = {
     "graphs before tolist": _values_in_graphs,
     "captured graphs": lambda: hasattr(torch.npu, "NPUGraph"),
     "random numbers in captured graphs": _random_numbers_in_captured_graphs,
+    "fully_shard": _fully_shard,
     "one_hot in traces": _one_hot_in_traces,
     "numbers in dynamic graphs with gradients": _numbers_in_dynamic_training,
     "graphs of other tracers than dynamo": _graphs_of_other_tracers,

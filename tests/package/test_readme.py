@@ -13,7 +13,7 @@ from tests.cases import CASES
 from tests.programs import ROOT, launch, start
 
 README = (ROOT / "README.md").read_text()
-USE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+USE, GATE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_lines_for_an_npu_run_as_they_are(tmp_path):
@@ -31,6 +31,23 @@ def test_the_lines_for_the_stand_in_do_what_they_say(tmp_path):
     assert result.returncode == 1
     assert re.search("aclnnMoeGatingTopKGetWorkspaceSize returned 561103 .injected", result.stderr)
     assert "aclnnMoeGatingTopK" in trace.read_text()
+
+
+@pytest.mark.needs("support by transformers")
+def test_the_lines_with_the_gate_of_a_model(tmp_path):
+    script = tmp_path / "gate.py"
+    model = """
+import torch
+from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+
+sizes = {"hidden_size": 64, "intermediate_size": 64, "moe_intermediate_size": 8, "num_hidden_layers": 1}
+heads = {"vocab_size": 9, "num_attention_heads": 1, "num_key_value_heads": 1, "q_lora_rank": 8, "kv_lora_rank": 8}
+model, hidden_states = DeepseekV3ForCausalLM(DeepseekV3Config(**sizes, **heads)), torch.randn(2, 3, 64)
+"""
+    script.write_text(model + GATE + "print(gate)\nprint(weights.shape)\n")
+    printed = launch(script, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
+    assert "k=8, k_group=4, group_count=8, routed_scaling_factor=2.5)" in printed
+    assert printed.endswith("torch.Size([6, 8])\n")
 
 
 @pytest.mark.needs("support by transformers")

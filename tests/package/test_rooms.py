@@ -22,6 +22,7 @@ MAY_KNOW = {
     "plugin/constraints": ("plugin/environment",),
     "plugin/gradients": ("plugin/constraints",),
     "plugin": ("plugin/constraints", "plugin/gradients"),
+    "plugin/gates": ("plugin", "plugin/constraints"),
     "meta": ("plugin/constraints",),
     "converters": ("plugin/constraints",),
     "converters/fusion": ("plugin/constraints", "plugin/environment"),
