@@ -12,6 +12,7 @@
 
 #include "../../kernels/half.h"
 #include "../../kernels/moe_gating_top_k.h"
+#include "../../kernels/moe_gating_top_k_gradient.h"
 
 namespace {
 
@@ -75,6 +76,66 @@ std::vector<int64_t> choose(Row choice, const Shape &shape) {
   return descending(choice);
 }
 
+// The derivative of a score that depends on its logit x alone.
+double slope(double x, double score, int64_t norm_type) {
+  const double sigmoid = 1 / (1 + std::exp(-x));
+  return norm_type == 1 ? score * (1 - score) : sigmoid / (2 * score);
+}
+
+// The gradient of what a call has computed, with and without one of the scores.
+template <class Type>
+void run_gradient(const moe_gating_top_k_args &of, std::mt19937 &random) {
+  using Storage = typename Type::Storage;
+  const auto experts = static_cast<size_t>(of.experts), k = static_cast<size_t>(of.k);
+  const auto tokens = static_cast<size_t>(of.tokens);
+  std::vector<Storage> grad_y(tokens * k), grad_x(tokens * experts);
+  std::vector<float> grad_norm_out(tokens * experts);
+  const auto draw = [&random] { return static_cast<float>(random() % 2001) / 1000 - 1; };
+  for (auto &value : grad_y) value = Type::store(draw());
+  for (auto &value : grad_norm_out) value = draw();
+  for (const bool with_scores : {false, true}) {
+    moe_gating_top_k_gradient_args args{};
+    args.x = of.x, args.x_row_stride = of.x_row_stride, args.x_column_stride = of.x_column_stride;
+    args.expert_idx = of.expert_idx, args.grad_y = grad_y.data(), args.grad_x = grad_x.data();
+    args.grad_norm_out = with_scores ? grad_norm_out.data() : nullptr;
+    args.tokens = of.tokens, args.experts = of.experts, args.k = of.k, args.dtype = of.dtype;
+    args.renorm = of.renorm, args.norm_type = of.norm_type;
+    args.routed_scaling_factor = of.routed_scaling_factor, args.eps = of.eps;
+    const int code = moe_gating_top_k_gradient(&args, 2);
+    DEMAND(code == 0, "%s", moe_gating_top_k_error(code));
+    for (size_t token = 0; token < tokens; ++token) {
+      Row logits, of_scores(experts), of_chosen(k);
+      for (size_t i = 0; i < experts; ++i)
+        logits.push_back(Type::load(static_cast<const Storage *>(of.x)[token * experts + i]));
+      const Row scores = normalize(logits, of.norm_type);
+      double sum = 0, product = 0;
+      const auto chosen = [&](size_t i) { return static_cast<size_t>(of.expert_idx[token * k + i]); };
+      for (size_t i = 0; i < k; ++i) {
+        of_chosen[i] = Type::load(grad_y[token * k + i]) * of.routed_scaling_factor;
+        sum += scores[chosen(i)], product += scores[chosen(i)] * of_chosen[i];
+      }
+      const bool divided = of.norm_type != 0 || of.renorm != 0;
+      for (size_t i = 0; i < experts && with_scores; ++i) of_scores[i] = grad_norm_out[token * experts + i];
+      for (size_t i = 0; i < k; ++i)
+        of_scores[chosen(i)] += divided ? (of_chosen[i] - product / sum) / sum : of_chosen[i];
+      double mean = 0, largest = 0;
+      for (size_t i = 0; i < experts && of.norm_type == 0; ++i) mean += scores[i] * of_scores[i];
+      Row wanted;
+      for (size_t i = 0; i < experts; ++i) {
+        const double each = of.norm_type == 0 ? scores[i] : slope(logits[i], scores[i], of.norm_type);
+        wanted.push_back(each * (of_scores[i] - mean));
+        largest = std::max(largest, std::abs(wanted.back()));
+      }
+      const double step = sizeof(Storage) == 4 ? 2e-6 : std::is_same<Type, Float16>::value ? 6e-4 : 5e-3;
+      for (size_t i = 0; i < experts; ++i) {
+        const double got = Type::load(grad_x[token * experts + i]);
+        DEMAND(std::abs(got - wanted[i]) <= step * largest + 6e-8, "E %d k %d: gradient %g for %g", int(experts),
+               int(k), got, wanted[i]);
+      }
+    }
+  }
+}
+
 // Logits and biases that are equal, or lie so far apart that no rounding changes the order of their scores.
 template <class Type>
 void run(const Shape &shape, int64_t norm_type, int64_t renorm, bool with_bias, int64_t levels, int64_t tokens,
@@ -135,6 +196,7 @@ void run(const Shape &shape, int64_t norm_type, int64_t renorm, bool with_bias, 
       DEMAND(std::abs(got - scores[i]) <= 5e-7 * scores[i], "E %d: score %g for %g", int(experts), got, scores[i]);
     }
   }
+  run_gradient<Type>(args, random);
 }
 
 // Hash routing: the experts of the table, any integers and strides, and a refusal of what is outside.
