@@ -11,12 +11,13 @@ import torch
 
 from benchmarks import kernel, shapes
 from benchmarks.inputs import at_the_end_of_memory, followed_by_memory, inputs
-from benchmarks.peers import MODELS, Model, operator
+from benchmarks.peers import MODELS, Model, operator, transformers_gate, vllm_gate
 from benchmarks.plan import MANY, PROMISED_DTYPES
 from benchmarks.timing import interleave, summary
 
 TOKENS = MANY[0]  # of studies of the kernel alone
 FEW_TOKENS = 16
+TRAINED_TOKENS = 4096
 ROUNDS = 41
 
 
@@ -68,6 +69,28 @@ def ways_to_score(seconds: float) -> Iterator[dict]:
             yield {"model": name, "dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds)}
 
 
+def both_passes(seconds: float) -> Iterator[dict]:
+    """Forward and backward pass: the operator, and autograd through the written-out gates."""
+    for dtype in PROMISED_DTYPES:
+        for name, model in MODELS.items():
+            gates = {"op": operator(model), "transformers": transformers_gate(model), "vllm": vllm_gate(model)}
+            contestants = {contestant: trained(gate, model, dtype) for contestant, gate in gates.items()}
+            yield {"model": name, "dtype": dtype, "tokens": TRAINED_TOKENS, **timed(contestants, seconds)}
+
+
+def trained(gate: Callable, model: Model, dtype: str) -> Callable:
+    logits, bias = inputs(model, TRAINED_TOKENS, dtype)
+    logits = logits.detach().requires_grad_()
+    gradient = torch.linspace(-1, 1, TRAINED_TOKENS * model.k).reshape(TRAINED_TOKENS, model.k)
+
+    def run():
+        weights = gate(logits, bias)[0]
+        logits.grad = None
+        weights.backward(gradient.to(weights.dtype))
+
+    return run
+
+
 def end_of_memory(seconds: float) -> Iterator[dict]:
     """The kernel on few tokens behind which memory ends, and on others: nothing may be fetched from there."""
     for dtype in PROMISED_DTYPES:
@@ -116,7 +139,7 @@ def awkward_shapes(seconds: float) -> Iterator[dict]:
         yield {"dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds * len(every) / 4)}
 
 
-ALL = (versions, threads, linearity, special_logits, ways_to_score, end_of_memory, awkward_shapes)
+ALL = (versions, threads, linearity, special_logits, ways_to_score, both_passes, end_of_memory, awkward_shapes)
 STUDIES = {study.__name__: study for study in ALL}
 
 

@@ -117,6 +117,7 @@ def test_copies_of_the_library_run_the_versions_that_they_are_asked_for():
 def test_every_study_is_measured(monkeypatch):
     monkeypatch.setattr(studies, "TOKENS", 16)
     monkeypatch.setattr(studies, "MANY", (16, 32))
+    monkeypatch.setattr(studies, "TRAINED_TOKENS", 16)
     measured = studies.measure(seconds=0.001)
     printed = "\n".join(line for name, results in measured.items() for line in report.study(name, results))
     assert all(name in printed for name in shapes.SHAPES)
@@ -150,6 +151,7 @@ def promised_run():
             {**of_one, "seconds": {"plain": 1.0, "norm_type": 1.6}},
             {**of_one, "seconds": {"plain": 1.0, "renorm": 1.05}},
         ],
+        "both_passes": [{**of_one, "seconds": {"op": 1.0, "transformers": 5.0, "vllm": 9.0}}],
         "end_of_memory": [{**of_one, "seconds": {"elsewhere": 1.0, "end": 1.1}}],
         "awkward_shapes": [
             {"dtype": "float32", "seconds": {name: per_expert[name] * every[name].model.experts for name in every}}
@@ -188,6 +190,7 @@ MISSES = [
     ("special_logits", "nan", "logits of NaN / random logits"),
     ("ways_to_score", "norm_type", "sqrt(softplus) / sigmoid"),
     ("ways_to_score", "renorm", "renorm / without"),
+    ("both_passes", "transformers", "V3: both passes, best eager / operator"),
     ("end_of_memory", "end", "end of memory / elsewhere"),
     ("awkward_shapes", "60 experts, softmax", "awkward shape / nearest model, per expert"),
     ("npu", "public", "NPU: public function / torch_npu's call"),
