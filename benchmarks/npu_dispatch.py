@@ -23,6 +23,7 @@ from benchmarks.peers import MODELS  # noqa: E402
 from benchmarks.timing import interleave  # noqa: E402
 
 
+@torch.inference_mode()  # else torch_npu's operator would come by this package's kernel for autograd
 def dispatch(seconds: float) -> dict[str, float]:
     """Seconds per call of the public function, of torch_npu's own operator, and of the public function's checks."""
     model = MODELS["V3"]
