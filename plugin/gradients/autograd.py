@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch import is_inference_mode_enabled
 from torch._C import _are_functorch_transforms_active
 from torch._C import _AutoDispatchBelowAutograd as _below
 from torch.autograd import forward_ad
@@ -22,7 +23,7 @@ from ascend_moe_gating.plugin.constraints.signature import Signature
 Run = Callable[[Any], tuple[torch.Tensor, ...]]  # a call of the operator, without gradients
 
 
-_WANTED = contextlib.nullcontext()
+_NOTHING = contextlib.nullcontext()
 
 
 class Formula(NamedTuple):
@@ -66,9 +67,10 @@ def differentiable(signature: Signature, overload: Any, formula: Formula) -> Cal
 def with_gradients_if_wanted(x: torch.Tensor) -> Any:
     """What to call an operator in, outside of compiled functions.
 
-    Its kernel for autograd is Python's, which takes 10 microseconds to find out that no gradient is wanted.
+    Its kernel for autograd is Python's, which takes 10 microseconds to find out that no gradient is wanted. In
+    inference mode torch itself passes it by.
     """
-    return _WANTED if x.requires_grad or _transformed() else _below()
+    return _NOTHING if x.requires_grad or is_inference_mode_enabled() or _transformed() else _below()
 
 
 def _transformed() -> bool:
