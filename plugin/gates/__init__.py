@@ -1,1 +1,1 @@
-"""The gate as a module: its configuration, what published models have, and the module."""
+"""The gate as a module: its configuration, what published models have, the module, and what keeps experts busy."""

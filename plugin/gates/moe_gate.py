@@ -69,16 +69,18 @@ class MoEGate(nn.Module):
                 nn.init.zeros_(forgotten)
 
     def forward(
-        self, hidden_states: torch.Tensor, input_ids: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, hidden_states: torch.Tensor, input_ids: torch.Tensor | None = None, *, return_scores: bool = False
+    ) -> tuple[torch.Tensor, ...]:
         """Choose experts and weigh them.
 
         Args:
             hidden_states: [..., hidden_size] of any float dtype.
             input_ids: Of a hash layer, [...] int64 or int32.
+            return_scores: For auxiliary losses.
 
         Returns:
-            weights [tokens, k] float32 and expert_idx [tokens, k] int32, where tokens counts all leading dimensions.
+            weights [tokens, k] float32 and expert_idx [tokens, k] int32, where tokens counts all leading dimensions;
+            with return_scores also the scores of all experts, without bias, [tokens, experts] float32.
 
         Raises:
             TypeError: The weight or a bias is no float32: something casts it for the forward pass.
@@ -93,13 +95,19 @@ class MoEGate(nn.Module):
         with _without_autocast(tokens.device.type):
             logits = nn.functional.linear(tokens.float(), self.weight, self.bias)
             bias = self.e_score_correction_bias
-            weights, expert_idx, _ = npu_moe_gating_top_k(
-                logits, self.config.k, bias=bias, input_ids=ids, tid2eid=self.tid2eid, **gating
+            weights, expert_idx, scores = npu_moe_gating_top_k(
+                logits,
+                self.config.k,
+                bias=bias,
+                input_ids=ids,
+                tid2eid=self.tid2eid,
+                out_flag=return_scores,
+                **gating,
             )
             if self.divides:
                 weights = weights / (weights.sum(-1, keepdim=True) + self.config.eps)
                 weights = weights * self.config.routed_scaling_factor
-        return weights, expert_idx
+        return (weights, expert_idx, scores) if return_scores else (weights, expert_idx)
 
     def _check(self, hidden_states: torch.Tensor, input_ids: torch.Tensor | None) -> None:
         if hidden_states.dim() == 0 or hidden_states.shape[-1] != self.config.hidden_size:

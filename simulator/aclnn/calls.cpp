@@ -159,6 +159,7 @@ ACLNN(ScatterAdd, ScatterSum, "self axis index src out", In, int64_t, In, In, Ou
 ACLNN(ScatterValue, ScatterAlong, "self axis index value reduction out", In, int64_t, In, Number, Reduction, Out)
 ACLNN(Sigmoid, Unary<Sigmoid>, "self out", In, Out)
 ACLNN(SigmoidBackward, Binary<SigmoidGradient>, "gradient y out", In, In, Out)
+ACLNN(Sign, Unary<Sign>, "self out", In, Out)
 ACLNN(Silu, Unary<Silu>, "self out", In, Out)
 ACLNN(Softmax, SoftmaxAlong, "self axes out", In, int64_t, Out)
 ACLNN(SoftmaxBackward, SoftmaxBackward, "gradient y axis out", In, In, int64_t, Out)

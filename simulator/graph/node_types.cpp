@@ -88,6 +88,7 @@ constexpr NodeType kNodeTypes[] = {
     {"Shape", "x", "dtype", "y", Shape},
     {"Sigmoid", "x", "", "y", Unary<Sigmoid>},
     {"SigmoidGrad", "y dy", "complex_conj=0", "z", Binary<SigmoidGrad>},
+    {"Sign", "x", "", "y", Unary<Sign>},
     {"SoftmaxGrad", "softmax grad_softmax", "axes", "grad_x", SoftmaxGrad},
     {"SoftmaxV2", "x", "axes half_to_float", "y", SoftmaxAlong},
     {"Sort", "x", "axis descending stable", "y1 y2", Sort},

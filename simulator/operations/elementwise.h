@@ -141,6 +141,7 @@ FUNCTION(BitwiseOr, (T a, T b), static_cast<int64_t>(a) | static_cast<int64_t>(b
 FUNCTION(BitwiseXor, (T a, T b), static_cast<int64_t>(a) ^ static_cast<int64_t>(b))
 FUNCTION(Neg, (T x), -x)
 FUNCTION(Abs, (T x), x < 0 ? -x : x)
+FUNCTION(Sign, (T x), x != x ? x : static_cast<T>((x > 0) - (x < 0)))
 FUNCTION(Exp, (T x), std::exp(x))
 FUNCTION(Ln, (T x), std::log(x))
 FUNCTION(Log1p, (T x), std::log1p(x))
