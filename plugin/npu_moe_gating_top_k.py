@@ -119,7 +119,7 @@ def npu_moe_gating_top_k(
     if not kernel_checks:
         check(call)
         if nothing_to_do(x):
-            return x[:, :k].clone(), x.new_empty((0, k), dtype=torch.int32), x.to(torch.float32, copy=True)
+            return x[:, :k].clone(), x.new_empty((0, k), dtype=torch.int32), x.float().clone()
     given = _routing(input_ids, tid2eid)
     # Torch takes a quarter of a microsecond to read a keyword, so those that say nothing new are left out; and as much
     # again for the way through a dict, which the gate with most keywords does without.

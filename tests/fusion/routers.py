@@ -1,13 +1,12 @@
 """Every class of transformers that chooses experts, small, with random weights and an input."""
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import re
 from pathlib import Path
 
 import torch
-import transformers
 
 HIDDEN, EXPERTS, VOCABULARY, TOKENS = 64, 32, 128, 10
 SIZES = {
@@ -23,7 +22,8 @@ OTHERS = {"DbrxFFN": "route_tokens_to_experts", "DogeCDMoE": "forward"}
 def router_classes():
     """(model, class), of all that take the largest of something."""
     found = []
-    for file in sorted((Path(transformers.__file__).parent / "models").glob("*/modeling_*.py")):
+    folders = getattr(importlib.util.find_spec("transformers"), "submodule_search_locations", [])
+    for file in sorted(file for folder in folders for file in Path(folder).glob("models/*/modeling_*.py")):
         source = file.read_text()
         if "topk(" not in source and "argmax(" not in source:
             continue
@@ -73,10 +73,12 @@ def build(model, name):
 
 def _config(module, kind):
     """The defaults of the model's configuration, with small sizes."""
+    from transformers import PretrainedConfig
+
     annotations = [p.annotation for p in inspect.signature(kind.__init__).parameters.values()]
-    configs = [a for a in annotations if inspect.isclass(a) and issubclass(a, transformers.PretrainedConfig)]
+    configs = [a for a in annotations if inspect.isclass(a) and issubclass(a, PretrainedConfig)]
     if not configs:
-        base = transformers.PretrainedConfig
+        base = PretrainedConfig
         known = [c for c in vars(module).values() if inspect.isclass(c) and issubclass(c, base) and c is not base]
         configs = sorted(known, key=lambda c: "Text" not in c.__name__)
     config = configs[0]()

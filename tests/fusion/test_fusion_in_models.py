@@ -7,7 +7,6 @@ import torch
 import torchair
 from functorch.compile import make_boxed_func
 from torch._functorch.aot_autograd import aot_module_simplified
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from ascend_moe_gating import explain, fuse_gates, simulator
 
@@ -50,6 +49,8 @@ MODELS = {  # name: (what differs in the configuration, the operator's arguments
 
 def small(name, **others):
     torch.manual_seed(0)
+    from transformers import AutoConfig, AutoModelForCausalLM
+
     config = AutoConfig.for_model(name, **{**SMALL, **MODELS[name][0], **others})
     model = AutoModelForCausalLM.from_config(config).eval()
     for parameter in model.parameters():
