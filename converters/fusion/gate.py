@@ -10,8 +10,9 @@ from torch.fx import Node
 from ascend_moe_gating.converters.fusion.fx_nodes import arguments, origin
 from ascend_moe_gating.converters.fusion.largest import Largest, takes_by_row
 from ascend_moe_gating.converters.fusion.reading import NotAGate, Reading, equivalent
-from ascend_moe_gating.converters.fusion.scores import SIGMOID, SOFTMAX, Scores
+from ascend_moe_gating.converters.fusion.scores import Scores
 from ascend_moe_gating.converters.fusion.weights import Step, Tail
+from ascend_moe_gating.plugin.constraints.norm_types import SIGMOID, SOFTMAX
 
 
 @dataclass

@@ -16,10 +16,10 @@ from torch.fx import Node
 from ascend_moe_gating.converters.fusion.fx_nodes import shape
 from ascend_moe_gating.converters.fusion.gate import Gate, gathered_from
 from ascend_moe_gating.converters.fusion.reading import NotAGate, hint
-from ascend_moe_gating.converters.fusion.scores import SOFTMAX
 from ascend_moe_gating.converters.fusion.weights import OUTSIDE
 from ascend_moe_gating.plugin.constraints import npu_moe_gating_top_k, npu_moe_gating_top_k_softmax_v2
 from ascend_moe_gating.plugin.constraints.needs import missing
+from ascend_moe_gating.plugin.constraints.norm_types import SOFTMAX
 
 
 @dataclass

@@ -9,9 +9,9 @@ from torch.fx import Node
 
 from ascend_moe_gating.converters.fusion.fx_nodes import arguments, aten, constant, dtype, is_call, is_dimension, origin
 from ascend_moe_gating.converters.fusion.reading import NotAGate, Reading, uncast
+from ascend_moe_gating.plugin.constraints.norm_types import SIGMOID, SOFTMAX, SQRT_SOFTPLUS
 from ascend_moe_gating.plugin.constraints.rules import name_of
 
-SOFTMAX, SIGMOID, SQRT_SOFTPLUS = 0, 1, 2  # norm_type
 _SOFTMAX = (aten._softmax, aten.softmax)
 LINEAR_FROM = 20.0  # torch's softplus is the identity above
 

@@ -99,9 +99,9 @@ def sequence_balance_loss(
     tokens, experts = scores.shape
     if sequences < 1 or tokens % sequences != 0:
         raise ValueError(f"sequences must be at least 1 and divide the {tokens} tokens, got {sequences}")
-    counts = torch.ones_like(scores[:, 0]) if kept is None else kept.float()
     if kept is not None:
         _check_kept(kept, expert_idx)
+    counts = torch.ones_like(scores[:, 0]) if kept is None else kept.float()
     ones = counts.unsqueeze(1).expand(expert_idx.shape)
     chosen = scores.new_zeros(tokens, experts + 1).scatter_add(1, expert_idx.long(), ones)[:, :experts]
     shares = scores / scores.sum(1, keepdim=True) * counts.unsqueeze(1)

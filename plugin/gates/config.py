@@ -9,6 +9,7 @@ import torch
 
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE, Call, check_rules
 from ascend_moe_gating.plugin.constraints.rules import Described, check_types
+from ascend_moe_gating.plugin.gates.published import gate_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +73,6 @@ class GateConfig:
         Raises:
             NotImplementedError: The operator does not compute this gate, or the family is not known.
         """
-        from ascend_moe_gating.plugin.gates.published import gate_of
-
         return cls(**gate_of(config, layer))
 
 

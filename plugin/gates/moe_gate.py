@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ascend_moe_gating.plugin.constraints.needs import missing
+from ascend_moe_gating.plugin.constraints.norm_types import SOFTMAX
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, Call
 from ascend_moe_gating.plugin.constraints.rules import Described, name_of
 from ascend_moe_gating.plugin.gates.config import GateConfig
@@ -53,7 +54,7 @@ class MoEGate(nn.Module):
         self.register_buffer("e_score_correction_bias", _vector(experts, config.bias, torch.Tensor))
         table = None if config.vocabulary is None else torch.zeros(config.vocabulary, k, dtype=torch.int64)
         self.register_buffer("tid2eid", table)
-        self.divides = config.renorm == 1 and config.norm_type == 0 and not _takes_renorm(config)
+        self.divides = config.renorm == 1 and config.norm_type == SOFTMAX and not _takes_renorm(config)
         self.reset_parameters()
 
     @classmethod

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ascend_moe_gating.plugin.constraints.norm_types import SIGMOID, SOFTMAX, SQRT_SOFTPLUS
+
 Gate = dict[str, Any]
-_SOFTMAX = {"norm_type": 0, "bias": False}
+_SOFTMAX = {"norm_type": SOFTMAX, "bias": False}
 
 
 def gate_of(config: Any, layer: int | None) -> Gate:
@@ -68,7 +70,7 @@ def _deepseek_v4(config: Any, layer: int | None) -> Gate:
     if layer is None and kinds is not None and "hash_moe" in kinds:
         raise ValueError("layer must be given for deepseek_v4, whose first layers route by a table, got None")
     by_table = layer is not None and kinds is not None and kinds[layer] == "hash_moe"
-    norm_types = {"softmax": 0, "sigmoid": 1, "sqrtsoftplus": 2}
+    norm_types = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "sqrtsoftplus": SQRT_SOFTPLUS}
     if config.scoring_func not in norm_types:
         raise _refuse(config, f"scoring_func is {config.scoring_func}")
     return {
@@ -104,7 +106,7 @@ _FAMILIES: dict[str, Callable[[Any, int | None], Gate]] = {
     "glm4_moe_lite": _grouped_sigmoid,
     "dots1": _grouped_sigmoid,
     "minimax_m2": lambda config, layer: {},
-    "ernie4_5_moe": lambda config, layer: {"norm_type": 0, "renorm": 1},
+    "ernie4_5_moe": lambda config, layer: {"norm_type": SOFTMAX, "renorm": 1},
     "qwen2_moe": _softmax,
     "qwen3_moe": _softmax,
     "qwen3_next": _softmax,

@@ -1,8 +1,7 @@
 """Weights of experts that are chosen already, and their gradient with respect to the logits, in torch's operations.
 
 Logits are x [tokens, experts], the chosen ones experts [tokens, k], any integers, repeated or not. Arithmetic is in
-float32, of float64 logits in float64. Every operation is one that torchair converts, but for softplus in a forward-mode
-derivative.
+float32, of float64 logits in float64. Every operation is one that torchair converts.
 """
 
 from __future__ import annotations
@@ -11,7 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-SOFTMAX, SIGMOID, SQRT_SOFTPLUS = 0, 1, 2
+from ascend_moe_gating.plugin.constraints.norm_types import SIGMOID, SOFTMAX
+
+_LINEAR = 20.0  # above it softplus(x) is x
 _FAR = -17.0  # below it softplus(x) is exp(x) to float32's last bit, and sqrt(softplus(x)) is exp(x / 2)
 
 
@@ -35,7 +36,8 @@ def scores_of(x: torch.Tensor, norm_type: int) -> torch.Tensor:
     if norm_type == SIGMOID:
         return x.sigmoid()
     # Neither branch may overflow: where the other is taken its gradient is multiplied by 0.
-    near = torch.nn.functional.softplus(x.clamp(min=_FAR)).sqrt()
+    curved = x.clamp(_FAR, _LINEAR).exp().log1p()  # for softplus torchair has no converter
+    near = torch.where(x > _LINEAR, x.clamp(min=_LINEAR), curved).sqrt()
     return torch.where(x < _FAR, (x.clamp(max=0) / 2).exp(), near)
 
 

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 
-from ascend_moe_gating import npu_moe_gating_top_k, npu_moe_gating_top_k_softmax, npu_moe_gating_top_k_softmax_v2
+from ascend_moe_gating import (
+    fusion,
+    npu_moe_gating_top_k,
+    npu_moe_gating_top_k_softmax,
+    npu_moe_gating_top_k_softmax_v2,
+)
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import Call
 from ascend_moe_gating.plugin.gradients import equations
 from tests.backends import compiled, gate, on_npu, where_taken
@@ -90,6 +95,19 @@ def check_gradients(way, case, dtype):
 
         make(loss)(logits, move(bias)).backward()
         assert_close(logits.grad, expected(case, dtype, weights), dtype)
+
+
+@pytest.mark.parametrize("norm_type", [0, 1, 2])
+def test_gradients_in_graphs_whose_gates_are_left_as_they_are(norm_type):
+    """The pass writes out softplus, for which torchair has no converter: without it too the graphs are made."""
+    x = torch.randn(3, 16)
+    with where_taken(Call(x, 4, norm_type=norm_type)), fusion(False):
+        logits = x.npu().requires_grad_()
+        scores = compiled(lambda x: npu_moe_gating_top_k(x, 4, norm_type=norm_type, out_flag=True)[2])
+        scores(logits)[:, 0].sum().backward()
+    wide = x.double().requires_grad_()
+    written_out(wide, torch.zeros(3, 1), {"norm_type": norm_type})[1][:, 0].sum().backward()
+    assert_close(logits.grad, wide.grad, torch.float32)
 
 
 @pytest.mark.needs("npugraph_ex")

@@ -71,6 +71,12 @@ OPERATIONS = {
         torch.nn.functional.one_hot(t(INDEX), 6),
         torch.nn.functional.one_hot(t(INDEX)[:, None, :1], 4),
     ],
+    "sign": lambda x, t: [x.sign(), t(COUNTS).sign()],
+    "softplus": lambda x, t: [
+        *(torch.nn.functional.softplus(x), torch.nn.functional.softplus(x, 2.0, 1.0)),
+        *(torch.ops.aten.softplus_backward(t(Y).to(x.dtype), x, *kind) for kind in ((1.0, 20.0), (2.0, 1.0))),
+    ],
+    "in place": lambda x, t: [x.clone().neg_(), x.abs().sqrt_(), x.clone().exp_(), x.abs().log1p_(), x.sigmoid_()],
     "pow": lambda x, t: [x.abs() ** t(Y), 2**x, x.abs() ** 0.5, t(COUNTS) ** 3, t(COUNTS) ** t(COUNTS).abs()],
     "repeat": lambda x, t: [x.repeat(2, 1), x.repeat(3, 1, 2), x.flip(0), x.flip((0, 1))],
     "repeat interleave": lambda x, t: [
