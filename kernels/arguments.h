@@ -6,13 +6,19 @@
 
 namespace moe_gating {
 
-inline moe_gating_code check(const moe_gating_top_k_args *args) {
+// What the operator and its gradient have in common.
+template <class Arguments>
+moe_gating_code check_logits(const Arguments *args) {
   if (args == nullptr) return MOE_GATING_NO_ARGUMENTS;
-  const auto &a = *args;
   if (version() == nullptr) return MOE_GATING_BAD_VECTOR;
-  if (a.dtype < MOE_GATING_FLOAT32 || a.dtype > MOE_GATING_BFLOAT16) return MOE_GATING_BAD_DTYPE;
-  if (a.tokens < 0) return MOE_GATING_BAD_TOKENS;
-  if (a.experts < 1 || a.experts > MOE_GATING_MAX_EXPERTS) return MOE_GATING_BAD_EXPERTS;
+  if (args->dtype < MOE_GATING_FLOAT32 || args->dtype > MOE_GATING_BFLOAT16) return MOE_GATING_BAD_DTYPE;
+  if (args->tokens < 0) return MOE_GATING_BAD_TOKENS;
+  return args->experts < 1 || args->experts > MOE_GATING_MAX_EXPERTS ? MOE_GATING_BAD_EXPERTS : MOE_GATING_OK;
+}
+
+inline moe_gating_code check(const moe_gating_top_k_args *args) {
+  if (const auto code = check_logits(args)) return code;
+  const auto &a = *args;
   if (a.group_count < 1 || a.experts % a.group_count != 0) return MOE_GATING_BAD_GROUP_COUNT;
   const bool drops_groups = a.k_group < a.group_count && a.group_count < a.experts;
   if (drops_groups && a.group_count > MOE_GATING_MAX_GROUPS) return MOE_GATING_BAD_GROUP_COUNT;

@@ -3,19 +3,16 @@
 
 #include <algorithm>
 
+#include "arguments.h"
 #include "threads.h"
 #include "versions.h"
 
 namespace moe_gating {
 namespace {
 
-moe_gating_code check(const moe_gating_top_k_gradient_args *args) {
-  if (args == nullptr) return MOE_GATING_NO_ARGUMENTS;
+moe_gating_code check_gradient(const moe_gating_top_k_gradient_args *args) {
+  if (const auto code = check_logits(args)) return code;
   const auto &a = *args;
-  if (version() == nullptr) return MOE_GATING_BAD_VECTOR;
-  if (a.dtype < MOE_GATING_FLOAT32 || a.dtype > MOE_GATING_BFLOAT16) return MOE_GATING_BAD_DTYPE;
-  if (a.tokens < 0) return MOE_GATING_BAD_TOKENS;
-  if (a.experts < 1 || a.experts > MOE_GATING_MAX_EXPERTS) return MOE_GATING_BAD_EXPERTS;
   if (a.k < 1 || a.k > a.experts) return MOE_GATING_BAD_K;
   if (a.renorm != 0 && a.renorm != 1) return MOE_GATING_BAD_RENORM;
   if (a.norm_type < MOE_GATING_SOFTMAX || a.norm_type > MOE_GATING_SQRT_SOFTPLUS) return MOE_GATING_BAD_NORM_TYPE;
@@ -30,7 +27,7 @@ moe_gating_code check(const moe_gating_top_k_gradient_args *args) {
 }  // namespace moe_gating
 
 int moe_gating_top_k_gradient(const moe_gating_top_k_gradient_args *args, int threads) {
-  const moe_gating_code code = moe_gating::check(args);
+  const moe_gating_code code = moe_gating::check_gradient(args);
   if (code != MOE_GATING_OK || args->tokens == 0) return code;
   moe_gating::share_rows(args->tokens, args->experts, threads, [args](int64_t first, int64_t last) {
     moe_gating::version()->run_gradients(*args, first, last);

@@ -13,7 +13,8 @@
 
 namespace host_cann {
 
-// The parameters of aclnn calls. The first three are aclTensor * in C, the fourth aclTensorList *, and say what the operation does with it.
+// The parameters of aclnn calls. The first three are aclTensor * in C, the fourth aclTensorList *; they say what the
+// operation does with it.
 struct In {
   const Tensor *tensor;
 };
