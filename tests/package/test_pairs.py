@@ -1,6 +1,7 @@
 """The command that tests pairs of torch and torch_npu: what it counts, and what it makes of it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -68,3 +69,23 @@ def test_what_is_no_pair_is_refused(pair):
     result = subprocess.run([sys.executable, "-m", "tests.pairs", pair], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2
     assert f"a pair must be torch+torch_npu, as 2.10.0+2.10.0.post4, got {pair}" in result.stderr
+
+
+def test_keys_of_the_allocator_that_torch_has_too_are_forgotten(tmp_path):
+    """By a Python that aborts as that of such a pair does; then the present torch_npu loads with what was put there."""
+    python = tmp_path / "python"
+    aborts = 'case "$2" in *sysconfig*) dirname "$0";; *) echo "Duplicated key \'a\' found" >&2; exit 134;; esac'
+    python.write_text(f"#!/bin/sh\n{aborts}\n")
+    python.chmod(0o755)
+    pairs.remedy_keys(python)
+    assert (tmp_path / "allocator_keys.pth").read_text() == "import allocator_keys\n"
+    program = "import allocator_keys; from ascend_moe_gating import simulator; simulator.load(); import torch_npu"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True)
+
+
+def test_a_pair_that_loads_is_left_alone(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    pairs.remedy_keys(python)
+    assert list(tmp_path.iterdir()) == [python]
