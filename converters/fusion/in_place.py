@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
-from ascend_moe_gating.converters.fusion.fx_nodes import aten, dtype
+from ascend_moe_gating.converters.fusion.fx_nodes import aten, dtype, is_call
 
 _PROMOTING = (aten.add, aten.sub, aten.mul, aten.div)
 
@@ -59,7 +59,8 @@ def _is_last_to_use(node: Node, order: dict[Node, int]) -> bool:
         views = [user for user in waiting.pop().users if user is not node and _shares_memory(user)]
         waiting += [view for view in views if view not in shared]
         shared.update(views)
-    return all(order[user] <= order[node] for one in shared for user in one.users)
+    users = (user for one in shared for user in one.users if not is_call(user, aten.sym_size, aten.sym_numel))
+    return all(order[user] <= order[node] for user in users)
 
 
 def _shares_memory(node: Node) -> bool:

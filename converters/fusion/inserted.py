@@ -12,12 +12,21 @@ from torch.fx import Node
 from ascend_moe_gating.converters.fusion.fx_nodes import aten, dtype, known_equal, shape
 from ascend_moe_gating.converters.fusion.reading import NotAGate
 
+GRADIENTS = "gradients_wanted"  # what a node's meta has that of graphs that run under autograd
+
 
 class Inserted:
-    """Inserts nodes behind another; for the user they stand where `like` stood."""
+    """Inserts nodes behind another; for the user they stand where `like` stood.
 
-    def __init__(self, behind: Node, like: Node) -> None:
+    Args:
+        gradients: Whether they are wanted of the nodes, in a graph that runs under autograd.
+    """
+
+    def __init__(self, behind: Node, like: Node, gradients: bool | None = None) -> None:
         self.graph, self.like, self.nodes = behind.graph, like, [behind]
+        self.meta = {name: like.meta[name] for name in ("stack_trace", "nn_module_stack") if name in like.meta}
+        if gradients is not None:
+            self.meta[GRADIENTS] = gradients
         self.made: dict[tuple[Any, ...], Node] = {}  # casts, which several may ask for
 
     def __call__(self, target: Any, *args: Any, **kwargs: Any) -> Node:
@@ -28,10 +37,7 @@ class Inserted:
             value = target(*values, **named)
         with self.graph.inserting_after(self.nodes[-1]):
             node = self.graph.call_function(target, args, kwargs)
-        node.meta = {
-            name: self.like.meta[name] for name in ("stack_trace", "nn_module_stack") if name in self.like.meta
-        }
-        node.meta["val"] = value
+        node.meta = {**self.meta, "val": value}
         self.nodes.append(node)
         return node
 

@@ -14,6 +14,7 @@ from torch.fx import Graph, GraphModule, Node
 from ascend_moe_gating.converters.fusion.fx_nodes import aten, cast_from, dtype, shape
 from ascend_moe_gating.converters.fusion.gate import Gate
 from ascend_moe_gating.converters.fusion.gates import choices, read_gate
+from ascend_moe_gating.converters.fusion.gradients import demand_one_gradient
 from ascend_moe_gating.converters.fusion.in_place import make_functional, restore
 from ascend_moe_gating.converters.fusion.inserted import Inserted, mode_of
 from ascend_moe_gating.converters.fusion.plans import Plan, demand_that_it_is_taken, plans
@@ -92,6 +93,7 @@ def _fuse(graph: Graph, gate: Gate, gone: set[Node]) -> GateReport:
 
 
 def _carry_out(graph: Graph, gate: Gate, plan: Plan, gone: set[Node]) -> GateReport:
+    gradients = demand_one_gradient(gate, plan)
     users = Users(gate, plan)
     inputs = _inputs(gate, plan, users)
     if users.of_scores or plan.result is None:
@@ -102,7 +104,7 @@ def _carry_out(graph: Graph, gate: Gate, plan: Plan, gone: set[Node]) -> GateRep
         raise NotAGate("its sizes are equal in the example only", gate.chosen.call)
     for name, number in plan.parameters.items():
         plan.parameters[name] = settled(number, name, gate.chosen.call)
-    insert = Inserted(anchor, gate.chosen.call)
+    insert = Inserted(anchor, gate.chosen.call, gradients)
     try:
         served = _insert(insert, gate, plan, inputs, users)
     except Exception:

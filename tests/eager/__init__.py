@@ -1,0 +1,1 @@
+"""Gates that are replaced in models which run eagerly."""
