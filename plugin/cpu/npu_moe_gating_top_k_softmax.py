@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,5 +21,10 @@ def npu_moe_gating_top_k_softmax(call: Any) -> tuple[torch.Tensor, torch.Tensor,
     """
     check(call)
     y, expert_idx, _ = second.choose(second.SIGNATURE.Call(call.x, k=call.k, finished=call.finished))
-    columns = torch.arange(expert_idx.numel(), dtype=torch.int32).reshape(call.k, -1)
-    return y, expert_idx, columns.t().reshape(expert_idx.shape).contiguous()
+    return y, expert_idx, numbered_rows(expert_idx.shape, expert_idx.device)
+
+
+def numbered_rows(shape: Sequence[int], device: torch.device) -> torch.Tensor:
+    """row_idx of this shape, [..., k] int32."""
+    columns = torch.arange(math.prod(shape), dtype=torch.int32, device=device).reshape(shape[-1], -1)
+    return columns.t().reshape(shape).contiguous()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -35,8 +35,14 @@ class Formula(NamedTuple):
     gradient: Callable[..., torch.Tensor]  # of a call, experts, and the gradient of each result, None for zeros
 
 
-def differentiable(signature: Signature, overload: Any, formula: Formula) -> Callable[..., Any]:
-    """The kernel that makes an operator differentiable with respect to x."""
+def differentiable(
+    signature: Signature, overload: Any, formula: Formula, kernels: Mapping[type, Callable[..., Any]]
+) -> Callable[..., Any]:
+    """The kernel that makes an operator differentiable with respect to x.
+
+    Args:
+        kernels: Those that take its place where a tensor is of the class; what is added later counts as well.
+    """
 
     def run(call: Any) -> tuple[torch.Tensor, ...]:
         given = {name: value for name, value in call._asdict().items() if name not in signature.absent}
@@ -57,7 +63,9 @@ def differentiable(signature: Signature, overload: Any, formula: Formula) -> Cal
     @functools.wraps(kernel)
     def kernel_or_nothing(x: torch.Tensor, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
         if (x.requires_grad and torch.is_grad_enabled()) or _transformed():
-            return kernel(x, *args, **kwargs)
+            classes = kernels and {type(argument) for argument in (x, *args, *kwargs.values())}
+            other = next((kernels[cls] for cls in classes if cls in kernels), kernel)
+            return other(x, *args, **kwargs)
         with _below():  # as it was called: each step between costs every call microseconds
             return builtin(x, *args, **kwargs)
 

@@ -24,6 +24,8 @@ class Operator:
     name: str
     node: str  # the type of its GE node
     npu_call: str  # what this package's own NPU kernel calls
+    of_tokens: tuple[str, ...] = ()  # the tensors beside x that have an entry for each token
+    numbers_rows: bool = False  # the third result is row_idx, which counts all tokens
     compiled_cpu: Callable[[], bool] | None = None  # gives torch's dispatcher the CPU kernel without Python, or says no
 
     @property
@@ -67,16 +69,20 @@ OPERATORS = (
         "npu_moe_gating_top_k",
         node="MoeGatingTopK",
         npu_call="aclnnMoeGatingTopK",
+        of_tokens=("input_ids",),
         compiled_cpu=dispatch.register,
     ),
     Operator(
         "npu_moe_gating_top_k_softmax",
         node="MoeGatingTopKSoftmax",
         npu_call="aclnnMoeGatingTopKSoftmax",
+        of_tokens=("finished",),
+        numbers_rows=True,
     ),
     Operator(
         "npu_moe_gating_top_k_softmax_v2",
         node="MoeGatingTopKSoftmaxV2",
         npu_call="aclnnMoeGatingTopKSoftmaxV2",
+        of_tokens=("finished",),
     ),
 )

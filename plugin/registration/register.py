@@ -179,9 +179,17 @@ def _register_meta(operator: Operator) -> str:
 
 def _register_gradient(operator: Operator) -> None:
     """For the keys of all devices; that of NPUs may be taken by torch_npu's, which reads what was never written."""
-    kernel = differentiable(operator.signature, _overload(operator), operator.gradient)
+    kernels: dict[type, Callable[..., object]] = {}
+    kernel = differentiable(operator.signature, _overload(operator), operator.gradient, kernels)
     for key in ("Autograd", "AutogradPrivateUse1"):
         _override(operator.name, kernel, key)
+    after_import("torch.distributed.tensor", functools.partial(_register_dtensors, operator, kernels))
+
+
+def _register_dtensors(operator: Operator, kernels: dict[type, Callable[..., object]]) -> None:
+    from ascend_moe_gating.plugin.registration import dtensors  # which imports what a torch may be built without
+
+    kernels.update(dtensors.register(operator, _overload(operator), _library()))
 
 
 def _override(name: str, kernel: Callable[..., object], key: str) -> None:
