@@ -33,6 +33,7 @@ demo: $(INSTALLED)
 	@$(RUN) examples/graph.py
 	@$(RUN) examples/gate.py
 	@ASCEND_MOE_GATING_SOC=Ascend950PR_9579 $(RUN) examples/deepseek_v4.py
+	@$(RUN) examples/expert_parallel.py
 
 ifdef PAIR
 test:

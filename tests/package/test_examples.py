@@ -1,9 +1,11 @@
 """The examples and the two programs of the operator's documentation run as they are."""
 
+import re
+
 import pytest
 
 from tests.capabilities import has
-from tests.programs import ROOT, launch
+from tests.programs import ROOT, launch, start
 
 
 @pytest.mark.parametrize("name", ["eager", "graph"])
@@ -41,6 +43,25 @@ def test_gate_on_a_file_of_the_users(tmp_path):
     rows = [line[6:] for line in printed.splitlines() if line.startswith(("'a'", "'b'"))]
     assert rows[0] == rows[2] != rows[1]  # the same byte goes to the same experts
     assert rows[1] == rows[3]
+
+
+@pytest.mark.stand_in  # on a machine with NPUs it wants one for each process
+@pytest.mark.parametrize("processes", [2, 4])
+def test_expert_parallel(processes):
+    printed = launch(ROOT / "examples" / "expert_parallel.py", processes)
+    assert f"{processes} processes, gloo on cpu" in printed
+    sent, per_expert = re.findall(r":\n((?:  \d  [\d ]+\n)+)", printed)
+    rows = [[list(map(int, row.split()[1:])) for row in table.splitlines()] for table in (sent, per_expert)]
+    assert [[len(row) for row in table] for table in rows] == [[processes] * processes, [16 // processes] * processes]
+    assert [sum(column) for column in zip(*rows[0], strict=True)] == [sum(row) for row in rows[1]]
+    assert sum(map(sum, rows[0])) == 512 * 4
+    assert printed.endswith("agree: yes\n")
+
+
+def test_expert_parallel_refuses_experts_that_it_cannot_share_out():
+    refused = start(["-m", "ascend_moe_gating.simulator", ROOT / "examples" / "expert_parallel.py", 3])
+    assert refused.returncode == 1
+    assert "processes must divide the 16 experts, got 3" in refused.stderr
 
 
 @pytest.mark.stand_in
