@@ -13,7 +13,7 @@ from tests.cases import CASES
 from tests.programs import ROOT, launch, start
 
 README = (ROOT / "README.md").read_text()
-USE, GATE, EXPLAINS, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+USE, GATE, BALANCE, EXPLAINS, REPLACES, EQUIVALENT, TELLS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_lines_for_an_npu_run_as_they_are(tmp_path):
@@ -33,10 +33,7 @@ def test_the_lines_for_the_stand_in_do_what_they_say(tmp_path):
     assert "aclnnMoeGatingTopK" in trace.read_text()
 
 
-@pytest.mark.needs("support by transformers")
-def test_the_lines_with_the_gate_of_a_model(tmp_path):
-    script = tmp_path / "gate.py"
-    model = """
+MODEL = """
 import torch
 from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
 
@@ -44,10 +41,31 @@ sizes = {"hidden_size": 64, "intermediate_size": 64, "moe_intermediate_size": 8,
 heads = {"vocab_size": 9, "num_attention_heads": 1, "num_key_value_heads": 1, "q_lora_rank": 8, "kv_lora_rank": 8}
 model, hidden_states = DeepseekV3ForCausalLM(DeepseekV3Config(**sizes, **heads)), torch.randn(2, 3, 64)
 """
-    script.write_text(model + GATE + "print(gate)\nprint(weights.shape)\n")
+
+
+@pytest.mark.needs("support by transformers")
+def test_the_lines_with_the_gate_of_a_model(tmp_path):
+    script = tmp_path / "gate.py"
+    bias = "print(gate.e_score_correction_bias.unique().tolist())\n"
+    script.write_text(MODEL + GATE + BALANCE + bias + "print(gate)\nprint(weights.shape)\n")
     printed = launch(script, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
     assert "k=8, k_group=4, group_count=8, routed_scaling_factor=2.5)" in printed
     assert printed.endswith("torch.Size([6, 8])\n")
+    assert "[-0.0010000000474974513, 0.0010000000474974513]" in printed
+
+
+@pytest.mark.needs("support by transformers", "transformers' models in dynamo")
+def test_the_lines_that_replace_print_what_they_say(tmp_path):
+    script = tmp_path / "replaces.py"
+    layers = MODEL.replace('"num_hidden_layers": 1', '"num_hidden_layers": 1, "first_k_dense_replace": 0')
+    script.write_text(layers + "input_ids = torch.arange(6).view(2, 3)\n" + REPLACES)
+    assert_printed(REPLACES, launch(script, TORCH_DEVICE_BACKEND_AUTOLOAD="0"))
+
+
+def assert_printed(lines, printed):
+    """Each comment among the lines, whose dots stand for anything."""
+    for said in re.findall("^# (.*)$", lines, re.MULTILINE):
+        assert re.search(re.escape(said).replace(re.escape("..."), ".*"), printed)
 
 
 @pytest.mark.needs("support by transformers")
@@ -55,8 +73,7 @@ def test_the_lines_that_explain_print_what_they_say(tmp_path):
     script = tmp_path / "explains.py"
     script.write_text(USE + EXPLAINS.replace("router.svg", str(tmp_path / "router.svg")))
     printed = launch(script)
-    for said in re.findall("^# (.*)$", EXPLAINS, re.MULTILINE):
-        assert re.search(re.escape(said).replace(re.escape("..."), ".*"), printed)
+    assert_printed(EXPLAINS, printed)
     assert (tmp_path / "router.svg").read_text().startswith("<?xml")
 
 

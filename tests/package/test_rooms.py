@@ -26,6 +26,7 @@ MAY_KNOW = {
     "meta": ("plugin/constraints",),
     "converters": ("plugin/constraints",),
     "converters/fusion": ("plugin/constraints", "plugin/environment"),
+    "converters/eager": ("converters/fusion", "plugin", "plugin/constraints"),
     "plugin/cpu": ("plugin/constraints", "meta", "kernels"),
     "plugin/aclnn": ("plugin/constraints", "meta"),
     "plugin/registration": ALL,
