@@ -26,6 +26,7 @@ SPECIAL_LOGITS = 2.5  # the same, where a softmax is saturated, or of NaN
 SQRT_SOFTPLUS = 1.6  # of the time with a sigmoid
 RENORM = 1.05  # of the time without
 BOTH_PASSES = 5  # times faster than the best written-out gate, with autograd
+REPLACED = 10  # times faster than what replace_gates has replaced, for V3, from Python
 END_OF_MEMORY = 1.1  # of the time elsewhere
 LINEAR = 1.3  # of the time per token with 1024 tokens
 PUBLIC = 1.1  # of torch_npu's own call
@@ -118,7 +119,9 @@ def of_the_studies(studies: dict[str, list[dict]]) -> list[Promise]:
     growth = {label(result): slowest_growth(result) for result in studies["linearity"]}
     versions = ratios(studies["versions"], "avx2", "avx512")
     special = studies["special_logits"]
-    trained = [result for result in studies["both_passes"] if result["model"] == "V3"]
+    trained, routed = (
+        [result for result in studies[study] if result["model"] == "V3"] for study in ("both_passes", "replaced_gates")
+    )
 
     def scored_by(way: str) -> list[dict]:
         return [result for result in studies["ways_to_score"] if way in result["seconds"]]
@@ -133,6 +136,7 @@ def of_the_studies(studies: dict[str, list[dict]]) -> list[Promise]:
         promise("sqrt(softplus) / sigmoid", SQRT_SOFTPLUS, ratios(scored_by("norm_type"), "norm_type", "plain")),
         promise("renorm / without", RENORM, ratios(scored_by("renorm"), "renorm", "plain")),
         promise("V3: both passes, best eager / operator", BOTH_PASSES, ratios(trained, "eager", "op"), at_least=True),
+        promise("V3: eager / after replace_gates", REPLACED, ratios(routed, "eager", "replaced"), at_least=True),
         promise("end of memory / elsewhere", END_OF_MEMORY, ratios(studies["end_of_memory"], "end", "elsewhere")),
         promise(f"time per token / that of {MANY[0]} tokens", LINEAR, growth),
     ]

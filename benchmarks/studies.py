@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from ascend_moe_gating import replace_gates
 from benchmarks import kernel, shapes
 from benchmarks.inputs import at_the_end_of_memory, followed_by_memory, inputs
 from benchmarks.peers import MODELS, Model, operator, transformers_gate, vllm_gate
@@ -18,6 +19,7 @@ from benchmarks.timing import interleave, summary
 TOKENS = MANY[0]  # of studies of the kernel alone
 FEW_TOKENS = 16
 TRAINED_TOKENS = 4096
+ROUTED_TOKENS = 1024
 ROUNDS = 41
 
 
@@ -91,6 +93,29 @@ def trained(gate: Callable, model: Model, dtype: str) -> Callable:
     return run
 
 
+def replaced_gates(seconds: float) -> Iterator[dict]:
+    """What a router does behind its linear layer, in eager mode: as it is written out, and after replace_gates."""
+    for dtype in PROMISED_DTYPES:
+        for name, model in MODELS.items():
+            logits, bias = inputs(model, ROUTED_TOKENS, dtype)
+            written, replaced = (router(transformers_gate(model), bias) for _ in range(2))
+            with torch.no_grad(), replace_gates(replaced) as gates:
+                contestants = {"transformers": lambda: written(logits), "replaced": lambda: replaced(logits)}  # noqa: B023
+                contestants["replaced"]()
+                assert gates.fused == 1, gates
+                yield {"model": name, "dtype": dtype, "tokens": ROUTED_TOKENS, **timed(contestants, seconds)}
+
+
+def router(gate: Callable, bias: torch.Tensor | None) -> torch.nn.Module:
+    """A router whose linear layer was before."""
+
+    class Router(torch.nn.Module):
+        def forward(self, logits: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return gate(logits, bias)
+
+    return Router()
+
+
 def end_of_memory(seconds: float) -> Iterator[dict]:
     """The kernel on few tokens behind which memory ends, and on others: nothing may be fetched from there."""
     for dtype in PROMISED_DTYPES:
@@ -139,7 +164,10 @@ def awkward_shapes(seconds: float) -> Iterator[dict]:
         yield {"dtype": dtype, "tokens": TOKENS, **timed(contestants, seconds * len(every) / 4)}
 
 
-ALL = (versions, threads, linearity, special_logits, ways_to_score, both_passes, end_of_memory, awkward_shapes)
+ALL = (
+    *(versions, threads, linearity, special_logits, ways_to_score, both_passes, replaced_gates),
+    *(end_of_memory, awkward_shapes),
+)
 STUDIES = {study.__name__: study for study in ALL}
 
 

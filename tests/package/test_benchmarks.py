@@ -152,6 +152,7 @@ def promised_run():
             {**of_one, "seconds": {"plain": 1.0, "renorm": 1.05}},
         ],
         "both_passes": [{**of_one, "seconds": {"op": 1.0, "transformers": 5.0, "vllm": 9.0}}],
+        "replaced_gates": [{**of_one, "seconds": {"replaced": 1.0, "transformers": 10.0}}],
         "end_of_memory": [{**of_one, "seconds": {"elsewhere": 1.0, "end": 1.1}}],
         "awkward_shapes": [
             {"dtype": "float32", "seconds": {name: per_expert[name] * every[name].model.experts for name in every}}
@@ -191,6 +192,7 @@ MISSES = [
     ("ways_to_score", "norm_type", "sqrt(softplus) / sigmoid"),
     ("ways_to_score", "renorm", "renorm / without"),
     ("both_passes", "transformers", "V3: both passes, best eager / operator"),
+    ("replaced_gates", "transformers", "V3: eager / after replace_gates"),
     ("end_of_memory", "end", "end of memory / elsewhere"),
     ("awkward_shapes", "60 experts, softmax", "awkward shape / nearest model, per expert"),
     ("npu", "public", "NPU: public function / torch_npu's call"),
@@ -215,7 +217,7 @@ def test_one_number_in_one_case_misses_its_promise(where, contestant, name):
     seconds = seconds_of(run, where, contestant)
     if name.startswith("V3: one token"):
         seconds[contestant] = 8.0
-    at_least = "operator" in name or "threads" in name
+    at_least = "operator" in name or "threads" in name or "replace_gates" in name
     seconds[contestant] *= 0.99 if at_least else 1.01
     assert missed(run) == [name]
 
