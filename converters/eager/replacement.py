@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules import module as of_all_modules
+from torch.utils._device import DeviceContext
 
 from ascend_moe_gating.converters.eager.candidates import Candidate, candidates, mentions
 from ascend_moe_gating.converters.eager.cut import cuts, loops
@@ -218,11 +219,15 @@ def _is_observed() -> bool:
     """Whether somebody wants to see the operations, or all calls of modules."""
     return (
         torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._len_torch_function_stack() > 0
+        or any(type(mode) is not DeviceContext for mode in _function_modes())  # which says only where tensors are made
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._get_tracing_state() is not None
         or any(getattr(of_all_modules, name) for name in _HOOKS_OF_ALL)
     )
+
+
+def _function_modes() -> Iterator[Any]:
+    return map(torch._C._get_function_stack_at, range(torch._C._len_torch_function_stack()))
 
 
 def _has_hooks(module: nn.Module, names: frozenset[str]) -> bool:

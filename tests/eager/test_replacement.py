@@ -184,6 +184,15 @@ def test_who_watches_the_operations_sees_them_as_written():
     assert replaced.waiting == [""]
 
 
+@pytest.mark.parametrize("kind", [Router, Loops])
+def test_a_default_device_is_no_watcher(kind):
+    router, plain = made(kind), made(kind)
+    with replace_gates(router) as replaced, torch.device("cpu"):
+        for count in (7, 9):
+            assert_same(router(tokens(count)), plain(tokens(count)))
+    assert replaced.fused == 1
+
+
 def test_compilers_see_the_model_as_written():
     router = made()
     replaced = replace_gates(router)
