@@ -5,9 +5,9 @@ import torch
 
 from ascend_moe_gating import replace_gates, simulator
 from tests.eager.test_replacement import assert_same, gradients
-from tests.fusion.routers import build, router_classes
+from tests.fusion.routers import build
 from tests.fusion.test_fusion_in_models import IDS, MODELS, SMALL, small
-from tests.fusion.test_fusion_in_routers import LEFT
+from tests.fusion.test_fusion_in_routers import LEFT, ROUTERS, router
 
 pytestmark = pytest.mark.needs("support by transformers")
 
@@ -64,10 +64,10 @@ def test_whole_models(name):
     assert torch.equal(again, expected)
 
 
-@pytest.mark.parametrize(("model", "name"), [pytest.param(*each, id=each[1]) for each in router_classes()])
+@pytest.mark.parametrize(("model", "name"), [router(*each) for each in ROUTERS])
 def test_every_router(model, name):
     method, inputs = build(model, name)
-    router, smooth = method.__self__, name not in WITHOUT_GRADIENT
+    module, smooth = method.__self__, name not in WITHOUT_GRADIENT
 
     def run(call):
         given = [tensor.clone().requires_grad_(tensor.is_floating_point() and smooth) for tensor in inputs]
@@ -78,9 +78,9 @@ def test_every_router(model, name):
         return results, gradients(results, given[0])
 
     expected = run(method)
-    with simulator.release(soc="Ascend950PR_9579"), replace_gates(router) as replaced:
+    with simulator.release(soc="Ascend950PR_9579"), replace_gates(module) as replaced:
         for _ in range(2):
-            actual = run(getattr(router, method.__name__))
+            actual = run(getattr(module, method.__name__))
     assert_same(actual[0], expected[0])
     torch.testing.assert_close(actual[1], expected[1], rtol=1e-3, atol=1e-5)
     if method.__name__ == "forward":
