@@ -6,7 +6,7 @@ from tests.package.test_missing_packages import HIDE
 from tests.programs import on_stand_in, run
 
 TWO_PROCESSES = '''
-import datetime, os, sys
+import datetime, faulthandler, os, sys
 import ascend_moe_gating
 import torch.distributed as dist
 from ascend_moe_gating import MoEGate
@@ -17,6 +17,7 @@ from torch.distributed.tensor.experimental import implicit_replication
 
 store = dist.FileStore(os.environ["STORE"], 2)
 child = os.fork()
+faulthandler.dump_traceback_later(200, exit=True)  # who hangs says where
 rank, a_minute = int(child == 0), datetime.timedelta(minutes=1)
 dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=a_minute)
 mesh, whole = init_device_mesh("cpu", (2,)), Replicate()
@@ -69,10 +70,7 @@ def compare(function, x, placement, gathers=0, **others):
 '''
 END = """
 dist.barrier()
-dist.destroy_process_group()
-if child:
-    sys.exit(os.waitpid(child, 0)[1])
-os._exit(0)
+os._exit(child and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))  # to leave the group may take for ever
 """
 ONE_PROCESS = """
 import torch.distributed as dist
