@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import CodeType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 CHOOSES = frozenset({"topk"})
 MAY_CHOOSE = frozenset({"sort", "argsort", "argmax"})  # which others use as well, experts that group their tokens
@@ -28,12 +29,14 @@ class Candidate:
 
 def candidates(model: nn.Module) -> list[Candidate]:
     """The forward methods that may choose experts, of the innermost modules that have such a method."""
-    for words in (CHOOSES, MAY_CHOOSE):
-        found = {path: module for path, module in model.named_modules() if _may_choose(module, words)}
-        around = {path[:place] for path in found for place, mark in enumerate(path) if mark == "."}
-        around |= {""} if set(found) - {""} else set()
-        if found:
-            break
+    return _candidates(model, CHOOSES) or _candidates(model, MAY_CHOOSE)
+
+
+def _candidates(model: nn.Module, words: frozenset[str]) -> list[Candidate]:
+    kinds = {kind for kind in set(map(type, model.modules())) if _mentions_in_forward(kind, words)}
+    found = {path: module for path, module in model.named_modules() if _may_choose(module, kinds)}
+    around = {path[:place] for path in found for place, mark in enumerate(path) if mark == "."}
+    around |= {""} if set(found) - {""} else set()
     return [_candidate(module, path, "forward", words, set()) for path, module in found.items() if path not in around]
 
 
@@ -56,13 +59,21 @@ def names_in(method: Any) -> frozenset[str]:
     return frozenset(name for code in _codes(method) for name in code.co_names)
 
 
-def _may_choose(module: nn.Module, words: frozenset[str]) -> bool:
+def _mentions_in_forward(kind: type, words: frozenset[str]) -> bool:
+    return _has_forward(kind) and mentions(kind.forward, kind, words)  # type: ignore[attr-defined]
+
+
+def _has_forward(kind: type) -> bool:
+    """Whether a class has a forward method that is written in Python."""
+    written = isinstance(inspect.getattr_static(kind, "forward", None), FunctionType)
+    return written and not issubclass(kind, torch.jit.ScriptModule)
+
+
+def _may_choose(module: nn.Module, kinds: set[type]) -> bool:
+    """Whether a module's class is one of those that choose, or the module has a table with the experts of each id."""
     own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
-    has_table = any(tensor.dim() == 2 and not tensor.is_floating_point() for tensor in own)  # experts of each id
-    forward = inspect.getattr_static(type(module), "forward", None)
-    if not isinstance(forward, FunctionType) or isinstance(module, torch.jit.ScriptModule):
-        return False
-    if not has_table and not mentions(forward, type(module), words):
+    has_table = any(not is_lazy(tensor) and tensor.dim() == 2 and not tensor.is_floating_point() for tensor in own)
+    if type(module) not in kinds and not (has_table and _has_forward(type(module))):
         return False
     whole = {nn.Embedding, nn.ModuleList} <= {type(inside) for inside in module.modules()}
     return not whole  # the loss of a whole model may choose experts once more
@@ -92,20 +103,17 @@ def _called(function: Any, code: CodeType, kind: type) -> Iterator[Callable]:
 
 def _codes(function: Any) -> Iterator[CodeType]:
     """The code of a function, of what a decorator has wrapped, and of the functions that are defined in it."""
-    function = inspect.unwrap(function) if callable(function) else function
-    code = getattr(function, "__code__", None)
-    waiting = [code] if isinstance(code, CodeType) else []
-    for cell in getattr(function, "__closure__", None) or ():
-        inside = getattr(cell, "cell_contents", None) if _is_filled(cell) else None
-        waiting += [inside.__code__] if isinstance(inside, FunctionType) else []
+    function = inspect.unwrap(function)
+    inside = (function, *map(_content, getattr(function, "__closure__", None) or ()))
+    waiting = [one.__code__ for one in inside if isinstance(one, FunctionType)]
     while waiting:
         one = waiting.pop()
         yield one
         waiting += [constant for constant in one.co_consts if isinstance(constant, CodeType)]
 
 
-def _is_filled(cell: Any) -> bool:
+def _content(cell: CellType) -> Any:
     try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
+        return cell.cell_contents
+    except ValueError:  # it is empty yet
+        return None

@@ -106,5 +106,6 @@ def test_whole_models_and_sorts_are_candidates_only_where_nothing_else_is():
             self.router, self.others, self.words = nn.Identity(), nn.ModuleList(), nn.Embedding(2, 2)
 
     assert candidates(Whole()) == []
+    assert candidates(nn.LazyLinear(2)) == []
     assert [one.path for one in candidates(nn.Sequential(Sorts(), Router()))] == ["1"]
     assert [one.path for one in candidates(nn.Sequential(Sorts()))] == ["0"]
