@@ -29,55 +29,51 @@ class Parts(NamedTuple):
 
 def loops(method: Callable) -> bool:
     """Whether a method loops, as over experts: to trace that would take each by itself."""
-    return any(isinstance(node, _LOOPS) for node in _own(_body(method)))
+    definition = _definition(method)
+    return definition is not None and any(isinstance(node, _LOOPS) for node in _own(definition.body))
 
 
 def cuts(method: Callable) -> Iterator[Parts]:
-    """A method cut before its first loop, and then ever earlier."""
-    body = _body(method)
+    """A method cut before its first loop, and then ever earlier.
+
+    Both parts stand in the lines of the method, and have its globals and the variables of functions around it.
+    """
+    definition = _definition(method)
+    if definition is None:
+        return
+    body = definition.body
     ends = (place for place, one in enumerate(body) if any(isinstance(node, _ENDS) for node in _own([one])))
     for count in range(min(next(ends, len(body)), len(body) - 1), 0, -1):
-        yield cut(method, count)
+        yield _cut(method, definition.args, body[:count], body[count:])
 
 
-def cut(method: Callable, count: int) -> Parts:
-    """A method in two parts, the first of which has its first `count` statements.
-
-    Both stand in the lines of the method, and have its globals and the variables of functions around it.
-    """
-    function: Any = method
-    arguments = _definition(method).args
+def _cut(method: Any, arguments: ast.arguments, before: list[ast.stmt], behind: list[ast.stmt]) -> Parts:
     module, *_ = own = [*arguments.posonlyargs, *arguments.args]
     own += [one for one in (*arguments.kwonlyargs, arguments.vararg, arguments.kwarg) if one is not None]
-    before, behind = _body(method)[:count], _body(method)[count:]
     kept = sorted(({one.arg for one in own} | _stored(before)) & _loaded(behind) - {module.arg})
     (returned,) = ast.parse(f"return ({''.join(name + ', ' for name in kept)})").body
-    arguments.defaults, arguments.kw_defaults = [], [None] * len(arguments.kwonlyargs)
-    head = _compiled(function, arguments, [*before, ast.copy_location(returned, before[-1])])
-    head.__defaults__, head.__kwdefaults__ = function.__defaults__, function.__kwdefaults__
-    return Parts(head, _compiled(function, _named([module.arg, *kept]), behind))
+    head = _compiled(method, arguments, [*before, ast.copy_location(returned, before[-1])])
+    head.__defaults__, head.__kwdefaults__ = method.__defaults__, method.__kwdefaults__
+    return Parts(head, _compiled(method, _named([module.arg, *kept]), behind))
 
 
-def _definition(method: Callable) -> ast.FunctionDef:
-    lines, first = inspect.getsourcelines(method)
-    tree = ast.parse(textwrap.dedent("".join(lines)))
-    ast.increment_lineno(tree, first - 1)
-    (definition,) = tree.body
-    assert isinstance(definition, ast.FunctionDef)
-    return definition
-
-
-def _body(method: Callable) -> list[ast.stmt]:
-    """The statements of a method that mean the same elsewhere; none of another method."""
+def _definition(method: Callable) -> ast.FunctionDef | None:
+    """A method whose statements mean the same elsewhere, its arguments without defaults; None for another."""
     if not isinstance(method, FunctionType) or hasattr(method, "__wrapped__"):
-        return []
+        return None
     try:
-        definition = _definition(method)
-    except (OSError, SyntaxError, ValueError, AssertionError):  # there is no source, or it is a part of a line
-        return []
+        lines, first = inspect.getsourcelines(method)
+        (definition,) = ast.parse(textwrap.dedent("".join(lines))).body
+    except (OSError, SyntaxError, ValueError):  # there is no source, or it is a part of a line
+        return None
+    if not isinstance(definition, ast.FunctionDef) or not definition.args.args:
+        return None
     words = {word for node in ast.walk(definition) for word in (getattr(node, "id", ""), getattr(node, "attr", ""))}
-    of_its_class = any(word.startswith("__") and not word.endswith("__") for word in words) or "super" in words
-    return [] if of_its_class or not definition.args.args else definition.body
+    if "super" in words or any(word.startswith("__") and not word.endswith("__") for word in words):  # of its class
+        return None
+    ast.increment_lineno(definition, first - 1)
+    definition.args.defaults, definition.args.kw_defaults = [], [None] * len(definition.args.kwonlyargs)
+    return definition
 
 
 def _compiled(method: Any, arguments: ast.arguments, body: list[ast.stmt]) -> FunctionType:

@@ -23,7 +23,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ascend_moe_gating.converters.eager.candidates import names_in
 from ascend_moe_gating.converters.fusion.gradients import put_in_modes, take_out_modes
-from ascend_moe_gating.converters.fusion.replace import float_inputs, fuse_gates
+from ascend_moe_gating.converters.fusion.replace import fuse_gates
 from ascend_moe_gating.converters.fusion.report import GateReport
 from ascend_moe_gating.plugin.constraints.signature import NAMESPACE
 from ascend_moe_gating.plugin.npu_moe_gating_top_k import npu_moe_gating_top_k
@@ -102,11 +102,10 @@ def prepare() -> None:
 def _compile(graph_module: GraphModule, _: Any) -> Callable:
     if not _last.makes_graphs:
         raise NotTraced("there is no graph for such a call")
-    inputs = _descriptions(graph_module)
-    graph = _before_autograd(graph_module, inputs)
+    graph = _before_autograd(graph_module, _descriptions(graph_module))
     graph.graph.eliminate_dead_code()
     take_out_modes(graph.graph)
-    reports = fuse_gates(graph, float_inputs(graph, inputs))
+    reports = fuse_gates(graph)  # a float of the user's is a number here, not an input
     for node in graph.graph.nodes:
         node.target = _PUBLIC.get(str(node.target), node.target)
     put_in_modes(graph.graph)
