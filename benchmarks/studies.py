@@ -103,7 +103,8 @@ def replaced_gates(seconds: float) -> Iterator[dict]:
                 contestants = {"transformers": lambda: written(logits), "replaced": lambda: replaced(logits)}  # noqa: B023
                 contestants["replaced"]()
                 assert gates.fused == 1, gates
-                yield {"model": name, "dtype": dtype, "tokens": ROUTED_TOKENS, **timed(contestants, seconds)}
+                measured = timed(contestants, seconds)
+            yield {"model": name, "dtype": dtype, "tokens": ROUTED_TOKENS, **measured}
 
 
 def router(gate: Callable, bias: torch.Tensor | None) -> torch.nn.Module:
