@@ -29,6 +29,8 @@ MAY_KNOW = {
     "converters/eager": ("converters/fusion", "plugin", "plugin/constraints"),
     "plugin/cpu": ("plugin/constraints", "meta", "kernels"),
     "plugin/aclnn": ("plugin/constraints", "meta"),
+    "plugin/doctor": ("plugin/environment", "simulator"),
+    "plugin/verify": ("plugin", "plugin/constraints", "plugin/environment", "simulator"),
     "plugin/registration": ALL,
 }
 FILES = [
