@@ -134,9 +134,6 @@ def test_no_file_has_more_than_300_lines(file):
     assert len((ROOT / file).read_text().splitlines()) <= 300
 
 
-@pytest.mark.parametrize("room", MAY_KNOW)
-def test_the_readme_leads_to_every_room(room):
-    if room.startswith("simulator/"):
-        assert f"\n- `{room.removeprefix('simulator/')}/` is " in (ROOT / "simulator" / "README.md").read_text()
-    else:
-        assert f"\n| `{room}/` | " in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("room", [room for room in MAY_KNOW if room.startswith("simulator/")])
+def test_the_stand_ins_readme_leads_to_each_of_its_rooms(room):
+    assert f"\n- `{room.removeprefix('simulator/')}/` is " in (ROOT / "simulator" / "README.md").read_text()
