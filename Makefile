@@ -5,6 +5,7 @@
 # make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
 # make arm    the kernel on an emulated Arm processor
 # make avx512 the kernel's AVX-512 version on an x86 processor without
+# make release walk through the list of RELEASE.md
 #
 # Each sets up what it needs in .venv and redoes only what changed.
 
@@ -26,7 +27,7 @@ print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/d
 PAIRS ?= 2.5.1+2.5.1.post1 2.6.0+2.6.0.post5 2.7.1+2.7.1.post11 2.8.0+2.8.0.post5 2.9.0+2.9.0.post9 \
   2.10.0+2.10.0.post4 2.10.0+2.10.0.post7 2.13.0+2.13.0
 
-.PHONY: demo test pairs check bench sanitize arm avx512 clean
+.PHONY: demo test pairs check bench sanitize arm avx512 release clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -47,9 +48,7 @@ pairs:
 	$(PYTHON) -m tests.pairs --write $(PAIRS)
 
 check: $(INSTALLED)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $(CPP) tests/*/*.cpp tests/*/*.h benchmarks/*.cpp
+	$(BIN)/pre-commit run --all-files
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
 	$(MAKE) sanitize
@@ -78,6 +77,10 @@ arm:
 	qemu-aarch64 build/kernel-arm
 	qemu-aarch64 -E ASCEND_MOE_GATING_VECTOR=portable build/kernel-arm
 
+# RELEASE may hold --list, or --again to start over.
+release: $(INSTALLED)
+	@$(BIN)/python -m tests.release $(RELEASE)
+
 # AVX-512 as tests/kernels/avx512.h writes it out; with CMAKE that of another environment than .venv builds it.
 avx512: $(if $(CMAKE),,$(INSTALLED))
 	$(or $(CMAKE),$(BIN)/cmake) -S . -B build/$@ -DEMULATE_AVX512=ON > /dev/null
@@ -94,7 +97,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest ruff mypy clang-format cmake matplotlib networkx transformers
+	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

@@ -7,11 +7,11 @@
 #include <unordered_set>
 
 extern "C" void forget_allocator_keys() {
-    // AcceleratorAllocatorConfig::getMutableKeys()::keys, which no header gives away.
-    const char* name = "_ZZN3c1016CachingAllocator26AcceleratorAllocatorConfig14getMutableKeysB5cxx11EvE4keys";
-    void* library = dlopen("libc10.so", RTLD_LAZY | RTLD_NOLOAD);
-    void* keys = library == nullptr ? nullptr : dlsym(library, name);
-    if (keys != nullptr) {
-        static_cast<std::unordered_set<std::string>*>(keys)->clear();
-    }
+  // AcceleratorAllocatorConfig::getMutableKeys()::keys, which no header gives away.
+  const char *name = "_ZZN3c1016CachingAllocator26AcceleratorAllocatorConfig14getMutableKeysB5cxx11EvE4keys";
+  void *library = dlopen("libc10.so", RTLD_LAZY | RTLD_NOLOAD);
+  void *keys = library == nullptr ? nullptr : dlsym(library, name);
+  if (keys != nullptr) {
+    static_cast<std::unordered_set<std::string> *>(keys)->clear();
+  }
 }
