@@ -11,8 +11,8 @@ from torchair.ge._ge_graph import Data, GeGraph
 import ascend_moe_gating
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.converters.npu_moe_gating_top_k import npu_moe_gating_top_k as converter
+from ascend_moe_gating.plugin.verify.cases import V3
 from tests.backends import compiled, torchair_backend
-from tests.cases import V3
 from tests.programs import run
 
 ATTRIBUTES = {

@@ -12,10 +12,10 @@ import ascend_moe_gating
 from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import CONSTRAINTS, SIGNATURE, Call, check
 from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu
+from ascend_moe_gating.plugin.verify.violations import VIOLATIONS
 from tests.backends import compiled
 from tests.capabilities import has
 from tests.errors import raises_within
-from tests.operator.violations import VIOLATIONS
 
 operator = torch.ops.npu.npu_moe_gating_top_k.default
 NEEDS = pytest.mark.needs("hash routing")

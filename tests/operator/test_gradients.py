@@ -14,8 +14,8 @@ from ascend_moe_gating import (
 )
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import Call
 from ascend_moe_gating.plugin.gradients import equations
+from ascend_moe_gating.plugin.verify.cases import CASES, DTYPES, V3, Case
 from tests.backends import compiled, gate, on_npu, where_taken
-from tests.cases import CASES, DTYPES, V3, Case
 
 # Of the largest gradient of a call: a float32 result, and what is rounded once to a half.
 CLOSE = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ascend_moe_gating.plugin.reference import choose_experts, divides, moe_gating_top_k, weigh
+from ascend_moe_gating.plugin.verify.cases import CASES, DTYPES, Case
 from tests.backends import BACKENDS
-from tests.cases import CASES, DTYPES, Case
 
 CHOOSING = ("k_group", "group_count", "group_select_mode")
 WEIGHING = ("routed_scaling_factor", "eps")

@@ -16,14 +16,16 @@ from ascend_moe_gating.plugin import reference
 from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k_softmax as aclnn
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax import CONSTRAINTS, SIGNATURE
 from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k_softmax as cpu
+from ascend_moe_gating.plugin.verify import softmax_cases, softmax_violations
+from ascend_moe_gating.plugin.verify.cases import DTYPES
 from tests.backends import compiled
 from tests.errors import raises_within
 from tests.operator import test_softmax_v2 as second
 from tests.operator.test_softmax_v2_identity import copied_parameters, schema_parameters
 
 operator = torch.ops.npu.npu_moe_gating_top_k_softmax.default
-CASES = [case for case in second.CASES if not case.options]
-VIOLATIONS = [violation for violation in second.VIOLATIONS if violation.label != "S6"]
+CASES = [case for case in softmax_cases.CASES if not case.options]
+VIOLATIONS = [violation for violation in softmax_violations.VIOLATIONS if violation.label != "S6"]
 
 
 def call(x, finished, k, options):
@@ -41,7 +43,7 @@ BACKENDS = {
 }
 
 
-@pytest.mark.parametrize("dtype", second.DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_results_are_those_of_the_reference(case, backend, dtype):

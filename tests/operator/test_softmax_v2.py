@@ -2,8 +2,6 @@
 
 import functools
 import re
-import zlib
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -15,54 +13,13 @@ from ascend_moe_gating import npu_moe_gating_top_k_softmax_v2
 from ascend_moe_gating.plugin import reference
 from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k_softmax_v2 as aclnn
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k_softmax_v2 import CONSTRAINTS
+from ascend_moe_gating.plugin.verify.cases import DTYPES
+from ascend_moe_gating.plugin.verify.softmax_cases import CASES, RENORM, SOFTMAX
+from ascend_moe_gating.plugin.verify.softmax_violations import VIOLATIONS
 from tests.backends import compiled, on_npu
 from tests.errors import raises_within
 
 operator = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-SOFTMAX, RENORM = {"output_softmax": True}, {"renorm": 1}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One call; logits lie apart, so that no rounding decides between experts. `view` makes them strided."""
-
-    name: str
-    shape: tuple
-    k: int
-    options: dict = field(default_factory=dict)
-    finished: bool = False
-    view: object = None
-
-    def inputs(self, dtype):
-        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        rows, experts = int(np.prod(self.shape[:-1])), self.shape[-1]
-        logits = [rng.permutation(experts) * (8 / experts) - 4 for _ in range(rows)]
-        x = torch.tensor(np.reshape(logits, self.shape), dtype=torch.float32).to(dtype)
-        finished = torch.from_numpy(rng.random(self.shape[:-1]) < 0.4) if self.finished else None
-        return (x if self.view is None else self.view(x)), finished
-
-
-CASES = (
-    Case("softmax", (7, 64), 6),
-    Case("softmax with scores", (7, 64), 6, SOFTMAX),
-    Case("renorm", (7, 64), 6, RENORM),
-    Case("renorm has no scores", (7, 64), 6, RENORM | SOFTMAX),
-    Case("finished", (33, 16), 4, finished=True),
-    Case("finished, renorm", (33, 16), 4, RENORM, finished=True),
-    Case("finished, with scores", (5, 16), 4, SOFTMAX, finished=True),
-    Case("batch", (2, 3, 32), 5, finished=True),
-    Case("batch with scores", (2, 3, 32), 5, SOFTMAX),
-    Case("None is 0", (4, 8), 2, {"renorm": None, "output_softmax": None}),
-    Case("all experts", (4, 8), 8, RENORM),
-    Case("one expert", (3, 1), 1, SOFTMAX),
-    Case("the largest k", (2, 1100), 1024),
-    Case("more experts than the first operator takes", (3, 5000), 8, SOFTMAX),
-    Case("no tokens", (0, 16), 4, SOFTMAX, finished=True),
-    Case("no batch", (0, 3, 16), 4, RENORM, finished=True),
-    Case("strided", (24, 32), 4, SOFTMAX, finished=True, view=lambda x: x.T.contiguous().T),
-    Case("strided batch", (4, 6, 32), 4, RENORM, view=lambda x: x.permute(2, 0, 1).contiguous().permute(1, 2, 0)),
-)
 
 
 def call(x, finished, k, options):
@@ -125,59 +82,6 @@ def test_equal_logits_choose_the_lowest_experts(device):
 # Constraints.
 
 
-@dataclass(frozen=True)
-class Violation:
-    label: str
-    error: type
-    message: str
-    shape: tuple = (4, 16)
-    dtype: torch.dtype = torch.float32
-    options: dict = field(default_factory=dict)
-
-    def arguments(self, device="cpu"):
-        options = {n: v.to(device) if isinstance(v, torch.Tensor) else v for n, v in self.options.items()}
-        return torch.zeros(self.shape, dtype=self.dtype).to(device), options
-
-
-def _finished(*shape, dtype=torch.bool):
-    return {"finished": torch.zeros(shape, dtype=dtype)}
-
-
-VIOLATIONS = (
-    Violation("S1", ValueError, "x must have 2 or 3 dimensions (tokens, experts), got shape [16]", (16,)),
-    Violation("S1", ValueError, "x must have 2 or 3 dimensions (tokens, experts), got shape [1, 1, 1, 1]", (1,) * 4),
-    Violation("S2", TypeError, "x must be float32, bfloat16 or float16, got float64", dtype=torch.float64),
-    Violation("S3", ValueError, "x must have at least 1 expert (its last dimension), got 0", (4, 0)),
-    Violation(
-        "S4",
-        ValueError,
-        "finished must have the shape of x without experts, [4], got shape [3]",
-        options=_finished(3),
-    ),
-    Violation(
-        "S4",
-        ValueError,
-        "finished must have the shape of x without experts, [2, 3], got shape [6]",
-        (2, 3, 16),
-        options=_finished(6),
-    ),
-    Violation("S4", TypeError, "finished must be bool, got uint8", options=_finished(4, dtype=torch.uint8)),
-    Violation("S5", ValueError, "k must be between 1 and 16 (= experts, at most 1024), got 17", options={"k": 17}),
-    Violation("S5", ValueError, "k must be between 1 and 16 (= experts, at most 1024), got 0", options={"k": 0}),
-    Violation(
-        "S5",
-        ValueError,
-        "k must be between 1 and 1024 (= experts, at most 1024), got 1025",
-        (1, 2000),
-        options={"k": 1025},
-    ),
-    Violation(
-        "S6",
-        ValueError,
-        "renorm must be 0 (softmax, then choice) or 1 (choice, then softmax), got 2",
-        options={"renorm": 2},
-    ),
-)
 each_violation = pytest.mark.parametrize("violation", VIOLATIONS, ids=lambda v: f"{v.label}: {v.message}")
 
 
@@ -246,4 +150,4 @@ def test_python_types(arguments, options, message, fullgraph):
 
 def test_finished_on_another_device_is_S4():
     with pytest.raises(ValueError, match=r"finished must be on the device of x, npu:0, got cpu \(S4\)"):
-        npu_moe_gating_top_k_softmax_v2(torch.zeros(4, 16).npu(), **_finished(4))
+        npu_moe_gating_top_k_softmax_v2(torch.zeros(4, 16).npu(), finished=torch.zeros(4, dtype=torch.bool))

@@ -9,7 +9,7 @@ import torch
 from ascend_moe_gating.plugin.constraints.needs import A2_A3, A5
 from ascend_moe_gating.plugin.reference import choose_experts, moe_gating_top_k
 from ascend_moe_gating.plugin.registration.operators import OPERATORS
-from tests.cases import CASES
+from ascend_moe_gating.plugin.verify.cases import CASES
 from tests.programs import ROOT, launch, start
 
 README = (ROOT / "README.md").read_text()

@@ -9,7 +9,7 @@ import torch
 import torchair
 
 from ascend_moe_gating import MoEGate, npu_moe_gating_top_k, simulator
-from tests.cases import V3
+from ascend_moe_gating.plugin.verify.cases import V3
 from tests.programs import on_stand_in
 
 

@@ -1,6 +1,7 @@
 """One or more broken calls per constraint, each with the message that a user reads."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -14,9 +15,9 @@ class Violation:
     dtype: torch.dtype = torch.float32
     k: object = 8
     bias: object = None
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
-    def arguments(self, device="cpu"):
+    def arguments(self, device: str = "cpu") -> tuple[torch.Tensor, Any, dict[str, Any]]:
         x = torch.zeros(self.shape, dtype=self.dtype).to(device)
         options = {"bias": self.bias, **self.options}
         return (
@@ -26,11 +27,17 @@ class Violation:
         )
 
 
-def _grouped(count, **more):
+def _grouped(count: int, **more: Any) -> dict[str, Any]:
     return {"group_count": count, **more}
 
 
-def _routed(ids=(4,), table=(10, 8), ids_dtype=torch.int64, table_dtype=torch.int32, **more):
+def _routed(
+    ids: tuple[int, ...] = (4,),
+    table: tuple[int, ...] = (10, 8),
+    ids_dtype: torch.dtype = torch.int64,
+    table_dtype: torch.dtype = torch.int32,
+    **more: Any,
+) -> dict[str, Any]:
     return {"input_ids": torch.zeros(ids, dtype=ids_dtype), "tid2eid": torch.zeros(table, dtype=table_dtype), **more}
 
 

@@ -2,13 +2,20 @@
 
 import zlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 SIGMOID = {"norm_type": 1}
-V3 = {"k_group": 4, "group_count": 8, "group_select_mode": 1, "norm_type": 1, "routed_scaling_factor": 2.5}
+V3: dict[str, Any] = {
+    "k_group": 4,
+    "group_count": 8,
+    "group_select_mode": 1,
+    "norm_type": 1,
+    "routed_scaling_factor": 2.5,
+}
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class Case:
     tokens: int
     experts: int
     k: int
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     bias: bool = False
     strided: bool = False
 
