@@ -13,7 +13,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m ascend_moe_gating.simulator
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -p tests.progress --numprocesses 2 --dist worksteal
 CPP := $(wildcard kernels/*.cpp kernels/*.h plugin/cpu/*.cpp plugin/cpu/*.h simulator/*/*.cpp simulator/*/*.h)
 # An editable install knows the modules that were there when it was made: a new list of them is a new install.
 MODULES := $(shell find plugin meta converters simulator -name '*.py' | sort | cksum | cut -d ' ' -f 1)
