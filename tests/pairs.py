@@ -67,7 +67,18 @@ def run(pair: str, folder: Path, arguments: list[str]) -> dict[str, object]:
     """Run the tests; what is skipped is counted by its reason."""
     python = set_up(pair, folder)
     report = folder / "report.xml"
-    tests = [python, "-m", "pytest", "-p", "tests.progress", "--numprocesses", "2", "--dist", "worksteal", f"--junitxml={report}"]
+    tests = [
+        python,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.progress",
+        "--numprocesses",
+        "2",
+        "--dist",
+        "worksteal",
+        f"--junitxml={report}",
+    ]
     subprocess.run([*tests, *arguments], cwd=ROOT, check=False)
     outcomes: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
