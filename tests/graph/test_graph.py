@@ -10,10 +10,8 @@ from torchair.ge._ge_graph import Data, GeGraph
 
 import ascend_moe_gating
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
-from ascend_moe_gating.converters.npu_moe_gating_top_k import npu_moe_gating_top_k as converter
 from ascend_moe_gating.plugin.verify.cases import V3
 from tests.backends import compiled, torchair_backend
-from tests.programs import run
 
 ATTRIBUTES = {
     "k": 8,
@@ -94,26 +92,6 @@ def test_the_definition_of_an_unfed_bias():
     node = converted(bias=None)
     assert node.input[1] == ""
     assert node.input_desc[1].name == "bias"
-
-
-@pytest.mark.parametrize(
-    "imports",
-    ["import ascend_moe_gating, torch_npu, torchair", "import torch_npu, torchair, ascend_moe_gating"],
-    ids=["before torchair", "after torchair"],
-)
-def test_the_converter_survives_torchairs_lazy_imports(imports):
-    printed = run(f"""
-    from ascend_moe_gating import simulator
-    simulator.load()
-    {imports}
-    import torch
-    model = torch.compile(lambda x: torch.ops.npu.npu_moe_gating_top_k(x, 2), backend=torchair.get_npu_backend())
-    model(torch.zeros(2, 8).npu())
-    import torchair._ge_concrete_graph.ge_converter.custom
-    registered = torch.ops.npu.npu_moe_gating_top_k.default._ge_converter
-    print([function.__module__ for function in vars(registered).values() if callable(function)])
-    """)
-    assert converter.__module__ in printed
 
 
 def test_any_number_of_tokens_without_compiling_again():

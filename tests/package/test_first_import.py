@@ -77,43 +77,6 @@ def test_every_module_first(autoload):
     assert printed.splitlines()[-len(MODULES) :] == [f"{name} 0" for name in MODULES], printed
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "meta.npu_moe_gating_top_k",
-        "plugin.constraints.npu_moe_gating_top_k",
-        "plugin.registration.register",
-        "plugin.cpu.dispatch",
-        "converters.fusion.hook",
-    ],
-)
-@AUTOLOAD
-def test_a_module_first_in_a_process_of_its_own(name, autoload):
-    code = f"""
-    from ascend_moe_gating import simulator
-    simulator.load()
-    import ascend_moe_gating.{name}
-    import torch
-    assert torch.ops.npu.npu_moe_gating_top_k(torch.zeros(2, 8), 2)[1].tolist() == [[0, 1], [0, 1]]
-    assert "torch_npu" in ascend_moe_gating.status().definition
-    """
-    run(code, TORCH_DEVICE_BACKEND_AUTOLOAD=autoload)
-
-
-@pytest.mark.parametrize("order", [("ascend_moe_gating", "torch"), ("torch", "ascend_moe_gating")], ids=" ".join)
-@AUTOLOAD
-def test_torchairs_compiler_is_wrapped_once(order, autoload):
-    imports = "".join(f"import {name}\n" for name in order)
-    check = """
-from torchair import npu_fx_compiler
-assert not hasattr(npu_fx_compiler._optimize_fx.__wrapped__, "__wrapped__")
-"""
-    run(
-        "from ascend_moe_gating import simulator\nsimulator.load()\n" + imports + check,
-        TORCH_DEVICE_BACKEND_AUTOLOAD=autoload,
-    )
-
-
 def test_what_needs_no_torch_imports_none():
     """The stand-in must be loaded before torch, and a switch is read by whoever asks."""
     names = [name for name in MODULES if ".simulator" in name or ".environment" in name]

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from tests.progress import Progress
 from tests.programs import ROOT, start
+from tests.progress import Progress
 
 TESTS = """
 import pytest
