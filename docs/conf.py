@@ -1,4 +1,4 @@
-"""How `make docs` builds these pages. Formulas become MathML, which browsers draw by themselves: no scripts, no network."""
+"""How `make docs` builds these pages. Formulas become MathML, which browsers draw without scripts and network."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The pages that a user reads: README.md and docs/. Their samples run, their numbers have a source, their links lead somewhere."""
+"""The pages that a user reads: README.md and docs/. Samples run, numbers have a source, links lead somewhere."""

@@ -1,4 +1,4 @@
-"""The Markdown pages: the samples of one run in order, in one namespace, and print what the page says that they print."""
+"""The Markdown pages: the samples of one run in order, in one namespace, and print what the page shows."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def samples(page: Path) -> list[tuple[Block, str | None]]:
 
 
 def run(page: Path, folder: Path) -> None:
-    """Run the samples of a page; an error is printed as Python prints it, and is one of the test if the page shows none.
+    """Run the samples of a page. An error is printed as Python prints it, and is the test's if the page shows none.
 
     The code is written to `folder` at the lines that it has on the page: errors name them, and code can be inspected.
     """
@@ -76,14 +76,16 @@ def run(page: Path, folder: Path) -> None:
         for block, shown in pairs:
             printed = _printed_by(block, script, module, raises=shown is not None)
             if shown is not None:
-                assert re.fullmatch(pattern(shown), printed), f"{page.name}:{block.line} prints\n{printed}\nnot\n{shown}"
+                assert re.fullmatch(pattern(shown), printed), (
+                    f"{page.name}:{block.line} prints\n{printed}\nnot\n{shown}"
+                )
     finally:
         del sys.modules[script.stem]
 
 
 def pattern(shown: str) -> str:
     """Of what a page shows, in which three dots stand for anything."""
-    return re.escape(shown.strip()).replace(re.escape("..."), "[^`]*?") + r"\s*"
+    return re.escape(shown.strip()).replace(re.escape("..."), r"[\s\S]*?") + r"\s*"
 
 
 def _printed_by(block: Block, script: Path, module: types.ModuleType, raises: bool) -> str:
