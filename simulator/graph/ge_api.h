@@ -193,7 +193,8 @@ class MemBlock {
  private:
   Allocator &allocator_;
   void *address_;
-  size_t count_, bytes_;
+  size_t count_;
+  [[maybe_unused]] size_t bytes_;  // clients allocate these
 };
 
 class Session {

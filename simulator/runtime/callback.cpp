@@ -4,7 +4,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,12 +16,16 @@ namespace {
 constexpr int kNoReport = 107012;  // ACL_ERROR_RT_THREAD_SUBSCRIBE, and a time-out of aclrtProcessReport
 
 using Function = void (*)(void *);
-using Report = std::shared_ptr<std::packaged_task<void()>>;
+struct Report {
+  Function function;
+  void *data;
+  bool done = false;
+};
 
 std::mutex mutex;
 std::condition_variable changed;
-std::map<void *, uint64_t> subscribed;           // stream -> thread
-std::map<uint64_t, std::deque<Report>> reports;  // thread -> what it is to run
+std::map<void *, uint64_t> subscribed;                            // stream -> thread
+std::map<uint64_t, std::deque<std::shared_ptr<Report>>> reports;  // thread -> what it is to run
 
 }  // namespace
 
@@ -55,13 +58,11 @@ EXPORT int aclrtLaunchCallback(Function function, void *data, int blocks, void *
       thread = found->second;
     }
     Enqueue(stream, [=](const Stream &) {
-      const auto report = std::make_shared<std::packaged_task<void()>>([=] { function(data); });
-      {
-        const std::lock_guard<std::mutex> lock(mutex);
-        reports[thread].push_back(report);
-      }
+      const auto report = std::make_shared<Report>(Report{function, data});
+      std::unique_lock<std::mutex> lock(mutex);
+      reports[thread].push_back(report);
       changed.notify_all();
-      if (blocks != 0) report->get_future().wait();
+      if (blocks != 0) changed.wait(lock, [&] { return report->done; });
     });
   });
 }
@@ -77,10 +78,13 @@ EXPORT int aclrtProcessReport(int32_t timeout_ms) {
     } else if (!changed.wait_for(lock, std::chrono::milliseconds(timeout_ms), ready)) {
       throw Refusal{kNoReport, "nothing to report within " + std::to_string(timeout_ms) + " ms"};
     }
-    const Report report = mine.front();
+    const auto report = mine.front();
     mine.pop_front();
     lock.unlock();
-    (*report)();
+    report->function(report->data);
+    lock.lock();
+    report->done = true;
+    changed.notify_all();
   });
 }
 
