@@ -29,7 +29,7 @@ MAY_KNOW = {
     "converters/eager": ("converters/fusion", "plugin", "plugin/constraints"),
     "plugin/cpu": ("plugin/constraints", "meta", "kernels"),
     "plugin/aclnn": ("plugin/constraints", "meta"),
-    "plugin/doctor": ("plugin/environment", "simulator"),
+    "plugin/doctor": ("plugin/aclnn", "plugin/constraints", "plugin/environment", "simulator"),
     "plugin/verify": ("plugin", "plugin/constraints", "plugin/environment", "simulator"),
     "plugin/registration": ALL,
 }
