@@ -53,9 +53,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _seconds(text: str) -> float:
-    if not 0 < (seconds := float(text)) < 1e6:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text}")
-    return seconds
+    try:
+        if 0 < (seconds := float(text)) < 1e6:
+            return seconds
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be a number of seconds between 0 and 1e6, got {text}")
 
 
 class _Progress:

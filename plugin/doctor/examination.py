@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ascend_moe_gating.plugin.doctor import installation, remedies, subprocesses
+from ascend_moe_gating.plugin.doctor.paths import PATHS
 from ascend_moe_gating.plugin.doctor.trials import CPU, NPU, WITHOUT_AUTOLOAD, Outcome, Trials
 
 (_AUTOLOAD,) = WITHOUT_AUTOLOAD
+_LABELS = [remedy.label for remedy in remedies.REMEDIES]
 _MODULES = ("torch", "torch_npu", "torchair", "numpy", "google", "packaging", "yaml")
 
 
@@ -57,6 +60,14 @@ def examine(stand_in: bool, limit: float, begins: Callable[[str], object]) -> Ex
         begins: Called with the first of some steps when their process starts.
     """
     examiner = _Examiner(stand_in)
+    try:
+        _examine(examiner, stand_in, limit, begins)
+    except Exception as error:  # no more threads, files, memory: what is found so far is not lost
+        examiner.fail(error)
+    return examiner.found
+
+
+def _examine(examiner: _Examiner, stand_in: bool, limit: float, begins: Callable[[str], object]) -> None:
     examiner.look()
     try:
         folder: Any = TemporaryDirectory(prefix="doctor-", ignore_cleanup_errors=True)
@@ -66,7 +77,6 @@ def examine(stand_in: bool, limit: float, begins: Callable[[str], object]) -> Ex
     else:
         with folder as name:
             examiner.try_out(Trials(stand_in, limit, name, begins))
-    return examiner.found
 
 
 class _Examiner:
@@ -81,15 +91,17 @@ class _Examiner:
             "torch_npu": remedies.torch_npu_for(torch) if known else "torch_npu==X.Y.Z",
             "set_env": shlex.quote(installation.set_env()),
         }
-        self.shadowed = 0  # the problem of a file that hides a package: whatever fails may fail for it
+        self.suspects: dict[str, int] = {}  # problems that files tell of: what fails may fail for them
 
     def look(self) -> None:
         """Find what files and variables tell."""
         for module in _MODULES:
             if file := installation.shadow(module):
-                self.shadowed = self._problem(f"{file} hides the one that is installed")
+                self.suspects.setdefault("shadow", self._problem(f"{file} hides the one that is installed"))
         for wrong in installation.wrong_files():
-            self._problem(f"own file: {wrong}")
+            self.suspects.setdefault("own files", self._problem(f"own file: {wrong}"))
+        if installation.version(installation.PACKAGE) is None:
+            self.found.notes.append("this package has no metadata: it was copied, or is half there")
         for wrong in installation.wrong_switches():
             self._problem(wrong)
         for variable in installation.unknown_variables():
@@ -98,7 +110,8 @@ class _Examiner:
     def try_out(self, trials: Trials) -> None:
         """Try the paths, and judge."""
         if self.places["torch"] is None:
-            self._block((*CPU, *NPU), "torch is not installed", self._problem("No module named 'torch'"))
+            self._block(CPU, "torch is not installed", self._problem("No module named 'torch'"))
+            self._judge_npu(Outcome({}, dict.fromkeys(NPU, "torch")))
             self._tell(Outcome(), Outcome())
             return
         with ThreadPoolExecutor(2) as pool:
@@ -115,6 +128,12 @@ class _Examiner:
         self._judge_cpu(on_cpu, on_npu, trials)
         self._tell(on_cpu, on_npu)
 
+    def fail(self, error: Exception) -> None:
+        """The command itself has failed."""
+        text = "".join(traceback.format_exception(error))
+        number = self._problem(text, "path", "this command", traceback.format_exception_only(error)[-1].strip())
+        self._block([name for name in PATHS if name not in self.found.rows], "not tried: this command fails", number)
+
     def _judge_npu(self, outcome: Outcome) -> None:
         cann = self.stand_in or outcome.answers.get("cann", {}).get("loads", False)
         if self.places["torch_npu"] is None:
@@ -127,7 +146,7 @@ class _Examiner:
         elif outcome.state("torch_npu") == "broken" and not cann and os.environ.get(_AUTOLOAD) == "0":
             self._absent(f"no CANN, and {_AUTOLOAD}=0 leaves torch_npu out")
         else:
-            self._judge(NPU, outcome, "torch_npu")
+            self._judge(NPU, outcome, "torch")
             if outcome.state("torchair") == "broken":
                 self._explained(outcome, "torchair", "torchair")
 
@@ -136,7 +155,11 @@ class _Examiner:
             outcome = Outcome(on_npu.answers, dict.fromkeys(CPU, "torch"))
         autoload = self.places["torch_npu"] is not None and os.environ.get(_AUTOLOAD) != "0"
         by_autoload = outcome.state("torch") == "broken" and on_npu.state("torch") == "works" and autoload
-        self._judge(CPU, outcome, "torch_npu" if by_autoload else "torch")
+        if by_autoload and on_npu.state("torch_npu") == "broken":
+            words = "not tried: import torch fails, as it imports torch_npu"
+            self._block(CPU, words, self._explained(on_npu, "torch_npu", "torch_npu"))
+        else:
+            self._judge(CPU, outcome, "torch_npu" if by_autoload else "torch")
         if by_autoload:
             then = "work" if not trials.on_cpu(WITHOUT_AUTOLOAD).broken() else "do not work either"
             self.found.notes.append(f"tried: with {_AUTOLOAD}=0 CPU tensors {then}")
@@ -146,7 +169,8 @@ class _Examiner:
             if name in outcome.blocked:
                 step = outcome.blocked[name]
                 number = self._explained(outcome, step, torch_is)
-                self._block([name], f"not tried: {_WORDS.get(step, step)}", number)
+                words = f"given up behind {_title(step)}" if step in PATHS else f"not tried: {_title(step)} fails"
+                self._block([name], words, number)
             elif outcome.state(name) == "broken":
                 self._block([name], outcome.answers[name]["reason"], self._explained(outcome, name, torch_is))
             else:
@@ -155,16 +179,20 @@ class _Examiner:
 
     def _explained(self, outcome: Outcome, step: str, torch_is: str) -> int:
         """The problem of a broken step; what import torch breaks by, if no pattern knows it."""
-        answer = outcome.answers[step]
-        what = torch_is if step == "torch" else step if step in remedies.UNKNOWN else "path"
-        return self.shadowed or self._problem(answer.get("text") or answer["reason"], what, answer["reason"])
+        answer = outcome.answers.get(step) or {"reason": f"No module named '{step}'"}
+        reason, what = answer["reason"], torch_is if step == "torch" else step if step in remedies.UNKNOWN else "path"
+        return self._problem(answer.get("text") or reason, what, _title(step), reason)
 
-    def _problem(self, text: str, what: str = "path", words: str = "") -> int:
+    def _problem(self, text: str, what: str = "path", title: str = "", reason: str = "") -> int:
+        """The number of a problem by the words of a failure: one that is known already, if it is the same."""
         found = remedies.find(text, what, self.fields)
+        if title and self.suspects and (found.label not in _LABELS or "shadow" in self.suspects):
+            return next(iter(self.suspects.values()))
+        words = f"{title and f'{title}: '}{found.line or reason}"
         for number, known in enumerate(self.found.problems, 1):
-            if (known.label, known.commands) == (found.label, found.commands) and found.label != "unknown":
+            if (known.label, known.commands) == (found.label, found.commands) and (found.line or known.words == words):
                 return number
-        self.found.problems.append(Problem(found.label, found.line or words, found.meaning, found.commands))
+        self.found.problems.append(Problem(found.label, words, found.meaning, found.commands))
         return len(self.found.problems)
 
     def _block(self, names: Iterable[str], text: str, problem: int) -> None:
@@ -180,7 +208,7 @@ class _Examiner:
         cann = device.get("cann") or ("of unknown version" if answers.get("cann", {}).get("loads") else None)
         kernel = self.found.rows[CPU[0]].text.partition("(")[2].partition(")")[0]
         self.found.facts = {
-            "package": installation.version(installation.PACKAGE),
+            "package": str(getattr(sys.modules["ascend_moe_gating"], "__version__", None)),
             "python": f"{platform.python_version()}, {sys.executable}",
             "torch": self._version("torch", torch),
             "torch_npu": self._version("torch_npu", answers.get("torch_npu", {})),
@@ -205,9 +233,6 @@ class _Examiner:
         return f"{version}, built for CUDA {answer['cuda']}" if answer.get("cuda") else version
 
 
-_WORDS = {
-    "load_stand_in": "the stand-in does not load",
-    "torch": "import torch fails",
-    "torch_npu": "import torch_npu fails",
-    "device": "the device does not work",
-}
+def _title(step: str) -> str:
+    titles = {"load_stand_in": "the stand-in", "device": "the device"}
+    return PATHS[step].title if step in PATHS else titles.get(step, f"import {step}")

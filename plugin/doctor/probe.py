@@ -82,11 +82,14 @@ STEPS: dict[str, Callable[[], Answer]] = {
 }
 
 
-def failure(error: BaseException) -> Answer:
-    """An error in words: its last line, and the whole text of it and of its causes."""
-    text = "".join(traceback.format_exception(error))
-    last = traceback.format_exception_only(error)[-1].strip()
-    return {"state": "broken", "reason": last, "text": text[-_TEXT:]}
+def answer(name: str) -> Answer:
+    """What becomes of a step; of one that is broken the last line of the error, and all of it and of its causes."""
+    try:
+        return {"state": "works", **STEPS.get(name, _of(name))()}
+    except BaseException as error:  # SystemExit too: whatever it is, it is the outcome
+        text = "".join(traceback.format_exception(error))
+        last = traceback.format_exception_only(error)[-1].strip()
+        return {"state": "broken", "reason": last.partition("\n")[0], "text": text[-_TEXT:]}
 
 
 def main(limit: float, folder: str, names: list[str]) -> None:
@@ -98,13 +101,10 @@ def main(limit: float, folder: str, names: list[str]) -> None:
     for name in names:
         print(json.dumps({"begin": name}), file=results, flush=True)
         faulthandler.dump_traceback_later(limit, exit=True)
-        try:
-            answer = {"state": "works", **STEPS.get(name, _of(name))()}
-        except BaseException as error:  # SystemExit too: whatever it is, it is the outcome
-            answer = failure(error)
+        outcome = answer(name)
         faulthandler.cancel_dump_traceback_later()
-        print(json.dumps({"end": name, **answer}), file=results, flush=True)
-        if answer["state"] == "broken":
+        print(json.dumps({"end": name, **outcome}), file=results, flush=True)
+        if outcome["state"] == "broken":
             break
     os._exit(0)  # all is said, and the end of a process that holds a device takes seconds
 

@@ -145,8 +145,9 @@ REMEDIES = (
         (_SEE_DEVICES, ("where it hides them", "unset ASCEND_RT_VISIBLE_DEVICES ASCEND_VISIBLE_DEVICES"), _STAND_IN),
     ),
     Remedy(
-        "no memory", r"\b207001\b|out of memory|Cannot allocate memory|MemoryError",
-        "The memory of the device, or of the machine, is used up.", (_SEE_DEVICES, ("of the machine", "free -h")),
+        "no memory", r"\b207001\b|out of memory|Cannot allocate memory|MemoryError|SIGKILL",
+        "The memory of the device, or of the machine, is used up, or somebody has ended the process.",
+        (_SEE_DEVICES, ("of the machine", "free -h")),
     ),
     Remedy(
         "no kernels", r"\b56100[37]\b|\b561107\b|\b561112\b",
@@ -215,7 +216,7 @@ UNKNOWN = {
 
 
 class Found(NamedTuple):
-    """A remedy, written out for one failure, and the line of the failure that it was found by."""
+    """A remedy, written out for one failure, and the line that it was found by, if there is one."""
 
     label: str
     line: str
@@ -232,12 +233,11 @@ def find(text: str, what: str, fields: Mapping[str, str]) -> Found:
         fields: Values for torch, torch_npu and set_env.
     """
     for remedy in REMEDIES:
-        if match := re.search(remedy.pattern, text, re.MULTILINE):
+        for match in list(re.finditer(remedy.pattern, text, re.MULTILINE))[-1:]:  # the last: before it is source code
             start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
             line = text[start : len(text) if end < 0 else end].strip()
             return _written(remedy, line, {**fields, **match.groupdict()})
-    lines = text.strip().splitlines()
-    return _written(UNKNOWN[what], lines[-1] if lines else "", fields)
+    return _written(UNKNOWN[what], "", fields)
 
 
 def _written(remedy: Remedy, line: str, fields: Mapping[str, str]) -> Found:

@@ -40,7 +40,7 @@ def as_json(found: Examination) -> dict[str, Any]:
                 "text": row.text,
                 "problem": row.problem,
             }
-            for name, row in found.rows.items()
+            for name, row in _rows(found)
         ],
         "problems": [
             {
@@ -63,7 +63,7 @@ def as_text(found: Examination) -> str:
 def _verdict(found: Examination) -> str:
     broken = sum(row.state == "broken" for row in found.rows.values())
     works = sum(row.state == "works" for row in found.rows.values())
-    name = f"ascend_moe_gating {found.facts['package'] or 'without metadata'}"
+    name = f"ascend_moe_gating {found.facts.get('package')}"
     if not found.problems:
         return f"{name}: healthy, {works} of {len(found.rows)} ways to call the operator work, none is broken"
     things = "1 thing is" if len(found.problems) == 1 else f"{len(found.problems)} things are"
@@ -72,19 +72,23 @@ def _verdict(found: Examination) -> str:
 
 def _facts(found: Examination) -> Iterator[str]:
     for name, title in _FACTS.items():
-        yield from _wrapped(f"  {title:11}", found.facts[name] or "-")
+        yield from _wrapped(f"  {title:11}", found.facts.get(name) or "-")
 
 
 def _paths(found: Examination) -> Iterator[str]:
     for tensors in ("CPU", "NPU"):
         yield f"{tensors} tensors"
-        rows = [(PATHS[name].title, row) for name, row in found.rows.items() if PATHS[name].tensors == tensors]
+        rows = [(PATHS[name].title, row) for name, row in _rows(found) if PATHS[name].tensors == tensors]
         for (state, text, problem), group in groupby(rows, lambda entry: _key(entry[1])):
             titles = [title for title, _ in group]
             several = len(titles) > 2 and state != "works"
             for title in [f"{len(titles)} ways"] if several else titles:
                 see = f" (see {problem})" if problem else ""
                 yield from _wrapped(f"  {_MARKS[state]:7} {title:25}", f"{text}{see}")
+
+
+def _rows(found: Examination) -> list[tuple[str, Row]]:
+    return [(name, found.rows[name]) for name in PATHS]
 
 
 def _key(row: Row) -> tuple[str, str, int | None]:

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 Answers = dict[str, dict[str, Any]]
 _PROGRAM = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -39,26 +40,55 @@ def run(
         begins: Called with the first step when the process starts.
     """
     begins(steps[0])
-    program = [sys.executable, "-c", _PROGRAM, str(Path(__file__).with_name("probe.py")), str(limit), folder, *steps]
+    program = [sys.executable, *_flags(), "-c", _PROGRAM, str(Path(__file__).with_name("probe.py")), str(limit), folder]
     try:
-        with subprocess.Popen(
-            program,
+        process = subprocess.Popen(
+            [*program, *steps],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
-        ) as process:
-            _running.add(process)
-            try:
-                said, errors = _ended(process, limit * len(steps) + _SPARE)
-            finally:
-                _running.discard(process)
+        )
     except (OSError, ValueError) as error:  # no more processes, no interpreter, ...
         return {steps[0]: _broken(f"no process could be started: {error}", "")}
-    return _answers(
-        said.decode("ascii", "replace"), errors.decode("utf-8", "replace"), process.returncode, steps, limit
-    )
+    _running.add(process)
+    said, errors = _Reader(process.stdout), _Reader(process.stderr)
+    try:
+        process.wait(limit * len(steps) + _SPARE)
+    except subprocess.TimeoutExpired:
+        hung = True
+    else:
+        hung = False
+    finally:
+        _end(process)
+        _running.discard(process)
+    process.wait()
+    text = errors.text()
+    return _answers(said.text(), text, _end_of(text, process.returncode, hung, limit), steps)
+
+
+class _Reader(threading.Thread):
+    """Reads a pipe to its end, which does not come while something that the process has left behind holds it."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        super().__init__(daemon=True)
+        self.pipe, self.read = pipe, bytearray()
+        self.start()
+
+    def run(self) -> None:
+        while self.pipe is not None and (some := os.read(self.pipe.fileno(), 2**16)):
+            self.read += some
+
+    def text(self) -> str:
+        self.join(1.0)
+        return self.read.decode("utf-8", "replace")
+
+
+def _flags() -> list[str]:
+    """The options of this interpreter that say where modules come from."""
+    options = {"isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "no_site": "-S", "safe_path": "-P"}
+    return [option for name, option in options.items() if getattr(sys.flags, name, False)]
 
 
 def end_all() -> None:
@@ -74,23 +104,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
 
 
-def _ended(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
-    try:
-        return process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        _end(process)
-    try:
-        return process.communicate(timeout=5)
-    except subprocess.TimeoutExpired as kept:  # something that it started holds on to the pipes
-        for pipe in (process.stdout, process.stderr):
-            if pipe is not None:
-                pipe.close()
-        return kept.stdout or b"", kept.stderr or b""
-    finally:
-        _end(process)
-
-
-def _answers(said: str, errors: str, code: int, steps: Sequence[str], limit: float) -> Answers:
+def _answers(said: str, errors: str, end: str, steps: Sequence[str]) -> Answers:
     """The answers that were given, and what ended the process before the next."""
     answers: Answers = {}
     begun = steps[0]
@@ -102,27 +116,24 @@ def _answers(said: str, errors: str, code: int, steps: Sequence[str], limit: flo
         begun = told.get("begin", begun)
         if "end" in told:
             answers[told.pop("end")] = told
-    last = answers[begun]["state"] if begun in answers else ""
-    if last == "broken" or set(steps) == set(answers):
+    if len(answers) == len(steps) or answers.get(begun, {}).get("state") == "broken":
         return answers
     if begun in answers:  # it ended between two steps
         begun = next(step for step in steps if step not in answers)
-    answers[begun] = _broken(_end_of(errors, code, limit), errors)
+    answers[begun] = _broken(end, errors)
     return answers
 
 
-def _end_of(errors: str, code: int, limit: float) -> str:
+def _end_of(errors: str, code: int, hung: bool, limit: float) -> str:
+    """What ended a process, in words: the last that it said, or rather the first of a stack trace."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    if "Timeout (" in errors or (code == -signal.SIGKILL and not lines):
+    if hung or "Timeout (" in errors:
         place = next((line for line in lines if line.startswith("File ")), "")
         return f"{HUNG} {limit:g} seconds{place and f', at {place}'}"
-    end = f"exit code {code}" if code >= 0 else f"ended by {_name(-code)}"
-    # Behind what is said first there are lines of a stack trace.
-    words = [line for line in lines if not line.startswith(("frame #", "<omitting", "File ", "terminate called"))]
-    error = next(
-        (line for line in words if line.startswith(("what():", "Fatal", "Exception"))), words[-1] if words else ""
-    )
-    return f"the process {end}{error and f': {error}'}"
+    end = f"it ended with exit code {code}" if code >= 0 else f"it was ended by {_name(-code)}"
+    said = [line for line in lines if not line.startswith(("frame #", "<omitting", "File ", "terminate called"))]
+    what = [line for line in said if line.startswith(("what():", "Fatal ", "Exception "))]
+    return ": ".join((end, *(what or said[-1:])[:1]))
 
 
 def _name(number: int) -> str:
