@@ -8,6 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
+# Of a program, so that a package cannot be imported in it: HIDE.format("yaml").
+HIDE = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == {!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Hidden())
+"""
+
 
 def start(arguments, **environment):
     """Run Python with these arguments; standard output and error are captured. What it finds of CANN is the machine's:

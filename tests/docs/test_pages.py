@@ -1,12 +1,9 @@
 """What the README and the pages of docs/ show is true: samples run and print what is shown, commands and links exist."""
 
-import re
-
 import pytest
 import torch
 
-from tests.docs.pages import DOCS, PAGES, blocks, run, samples
-from tests.programs import ROOT
+from tests.docs.pages import PAGES, run, samples
 
 NEEDS = {
     "operator.md": ["hash routing"],
