@@ -1,4 +1,4 @@
-"""What the README and the pages of docs/ show is true: samples run and print what is shown, commands and links exist."""
+"""What README and docs/ show is true: samples run and print what is shown, commands exist."""
 
 import pytest
 import torch
