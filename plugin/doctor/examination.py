@@ -205,7 +205,8 @@ class _Examiner:
         answers = {**on_cpu.answers, **on_npu.answers}
         device, torch = answers.get("device", {}), answers.get("torch", {})
         numpy = self.versions["numpy"] or ("of unknown version" if self.places["numpy"] else None)
-        cann = device.get("cann") or ("of unknown version" if answers.get("cann", {}).get("loads") else None)
+        there = self.stand_in or answers.get("cann", {}).get("loads")
+        cann = device.get("cann") or ("there, of unknown version" if there else None)
         kernel = self.found.rows[CPU[0]].text.partition("(")[2].partition(")")[0]
         self.found.facts = {
             "package": str(getattr(sys.modules["ascend_moe_gating"], "__version__", None)),

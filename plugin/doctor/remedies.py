@@ -43,6 +43,12 @@ _LOG = ("CANN's log on the terminal", "ASCEND_SLOG_PRINT_TO_STDOUT=1 ASCEND_GLOB
 _DRIVER = ":".join(f"/usr/local/Ascend/driver/lib64/{folder}" for folder in ("driver", "common"))
 _BAD_FILE = "file too short|invalid ELF header|wrong ELF class|ELF load command|cannot read file data|failed to map"
 
+
+def _code(pattern: str) -> str:
+    """A pattern for numbers that are errors: what CANN says has the number of the process too."""
+    return rf"(?<!PID:)\b(?:{pattern})\b"
+
+
 REMEDIES = (
     Remedy(
         "shadow", r"hides the one that is installed",
@@ -135,37 +141,37 @@ REMEDIES = (
         (("", "pip install {module}"), ("all of them", "pip install protobuf packaging pyyaml")),
     ),
     Remedy(
-        "stub", r"\b100039\b",
+        "stub", _code("100039"),
         "LD_LIBRARY_PATH leads to CANN's libraries for compiling (devlib), which only look like the real ones.",
         (("in a new shell", "source {set_env}"),),
     ),
     Remedy(
-        "no device", r"there is no device|\b107001\b|[Ii]nvalid device",
+        "no device", rf"there is no device|{_code('107001')}|[Ii]nvalid device",
         "CANN finds no NPU, or not the one that was asked for.",
         (_SEE_DEVICES, ("where it hides them", "unset ASCEND_RT_VISIBLE_DEVICES ASCEND_VISIBLE_DEVICES"), _STAND_IN),
     ),
     Remedy(
-        "no memory", r"\b207001\b|out of memory|Cannot allocate memory|MemoryError|SIGKILL",
+        "no memory", rf"{_code('207001')}|out of memory|Cannot allocate memory|MemoryError|SIGKILL",
         "The memory of the device, or of the machine, is used up, or somebody has ended the process.",
         (_SEE_DEVICES, ("of the machine", "free -h")),
     ),
     Remedy(
-        "no kernels", r"\b56100[37]\b|\b561107\b|\b561112\b",
+        "no kernels", _code("561003|561107|561112"),
         "CANN's package of kernels for this NPU is not installed, or not found.",
         (("", "source {set_env}"), _LOG),
     ),
     Remedy(
-        "refused", r"\b561\d{3}\b|\b161\d{3}\b|\b361001\b",
+        "refused", _code(r"561\d{3}|161\d{3}|361001"),
         "CANN refuses the call. What the one that is there does not take, status() says.",
         (("", "python -c 'import torch, ascend_moe_gating; print(ascend_moe_gating.status())'"), _LOG),
     ),
     Remedy(
-        "start of CANN", r"\b50000\d\b|\b507008\b|\b507033\b|\b50789\d\b|\b10000[012]\b",
+        "start of CANN", _code(r"50000\d|507008|507033|50789\d|10000[012]"),
         "CANN does not come to its device: the driver does not fit, is not mounted, or this user may not use it.",
         (_SEE_DEVICES, ("whose the devices are", "ls -l /dev/davinci*"), _LOG),
     ),
     Remedy(
-        "device failed", r"\b507\d{3}\b|\b107\d{3}\b",
+        "device failed", _code(r"507\d{3}|107\d{3}"),
         "The device failed, or an earlier call did; the call that is named may not be the one.",
         (("names the call", "ASCEND_LAUNCH_BLOCKING=1 python your_script.py"), _SEE_DEVICES),
     ),

@@ -133,7 +133,8 @@ def _end_of(errors: str, code: int, hung: bool, limit: float) -> str:
     end = f"it ended with exit code {code}" if code >= 0 else f"it was ended by {_name(-code)}"
     said = [line for line in lines if not line.startswith(("frame #", "<omitting", "File ", "terminate called"))]
     what = [line for line in said if line.startswith(("what():", "Fatal ", "Exception "))]
-    return ": ".join((end, *(what or said[-1:])[:1]))
+    last = (what or said[-1:] or [""])[0].removeprefix("what():").strip()
+    return f"{end}{last and f': {last}'}"
 
 
 def _name(number: int) -> str:
