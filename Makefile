@@ -1,8 +1,9 @@
 # make demo   see the operator run in all three ways
 # make test   the tests; with PAIR=2.10.0+2.10.0.post4, or another torch+torch_npu, in an environment with these
-# make pairs  the tests with every pair that is supported, one after the other, and the README's table of them
+# make pairs  the tests with every pair that is supported, one after the other, and the table of docs/supported.md
 # make check  style, types, sanitizers, and the tests
 # make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
+# make docs   the documentation as pages, in build/docs
 # make arm    the kernel on an emulated Arm processor
 # make avx512 the kernel's AVX-512 version on an x86 processor without
 # make release walk through the list of RELEASE.md
@@ -27,7 +28,7 @@ print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/d
 PAIRS ?= 2.5.1+2.5.1.post1 2.6.0+2.6.0.post5 2.7.1+2.7.1.post11 2.8.0+2.8.0.post5 2.9.0+2.9.0.post9 \
   2.10.0+2.10.0.post4 2.10.0+2.10.0.post7 2.13.0+2.13.0
 
-.PHONY: demo test pairs check bench sanitize arm avx512 release clean
+.PHONY: demo test pairs check bench docs sanitize arm avx512 release clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -57,6 +58,10 @@ check: $(INSTALLED)
 # BENCH may hold --seconds, --output, --device npu.
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+docs: $(VENV)/.packages
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 # The C++ parts under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
 sanitize: sanitize-address sanitize-thread
@@ -97,7 +102,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers
+	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers Sphinx myst-parser furo latex2mathml
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

@@ -1,4 +1,4 @@
-"""The picture of the README: nanoseconds per token against tokens, the limit drawn in."""
+"""The picture of docs/performance.md: nanoseconds per token against tokens, the limit drawn in."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     python -m tests.pairs [--keep] [--write] torch+torch_npu ... [-- arguments of pytest]
 
 They have the Python that runs this. What happened is printed as a table. With --write it also goes to tests/pairs.json
-and from there into the README. An environment takes about 8 GB: there is one at a time, removed when its tests have
+and from there into docs/supported.md. An environment takes about 8 GB: there is one at a time, removed when its tests have
 ended, unless --keep is given.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "tests" / "pairs.json"
+RESULTS, PAGE = ROOT / "tests" / "pairs.json", ROOT / "docs" / "supported.md"
 PYTHON = ".".join(platform.python_version_tuple()[:2])
 PRINTED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
 BEGIN, END = "<!-- pairs: made by `make pairs` -->\n", "<!-- /pairs -->\n"
@@ -96,7 +96,7 @@ def run(pair: str, folder: Path, arguments: list[str]) -> dict[str, object]:
 
 
 def row(result: dict[str, object]) -> str:
-    """A line of the README's table."""
+    """A line of the page's table."""
     torch, torch_npu = str(result["pair"]).split("+", 1)
     reasons = "; ".join(f"{number}: {reason}" for reason, number in result["reasons"].items())  # type: ignore[attr-defined]
     failed, skipped = result["failed"], result["skipped"]
@@ -115,21 +115,20 @@ def order(result: dict[str, object]) -> list[int]:
 
 def write(results: list[dict[str, object]]) -> None:
     """Take these results into the JSON, in place of earlier ones of the same pairs and Python, and from it into the
-    README."""
+    page."""
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else []
     new = {(result["pair"], result["python"]) for result in results}
     everything = sorted([*(old for old in kept if (old["pair"], old["python"]) not in new), *results], key=order)
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n")
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(BEGIN)
-    readme.write_text(before + BEGIN + table(everything) + END + rest.partition(END)[2])
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(before + BEGIN + table(everything) + END + rest.partition(END)[2])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="+", metavar="torch+torch_npu")
     parser.add_argument("--keep", action="store_true", help="leave the environments in build/pairs")
-    parser.add_argument("--write", action="store_true", help="write tests/pairs.json and the README's table")
+    parser.add_argument("--write", action="store_true", help="write tests/pairs.json and the table of docs/supported.md")
     own, behind = sys.argv[1:], []
     if "--" in own:
         own, behind = own[: own.index("--")], own[own.index("--") + 1 :]

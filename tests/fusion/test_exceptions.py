@@ -1,6 +1,4 @@
-"""Where the node of a gate that was written out gives something else: each line of the README's table, and no more."""
-
-import re
+"""Where the node of a gate that was written out gives something else: each line of the documentation's table, and no more."""
 
 import pytest
 import torch
@@ -8,8 +6,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 
 from ascend_moe_gating import fuse_gates, simulator
+from tests.docs.pages import DOCS, between
 from tests.fusion.gates import GATES
-from tests.programs import ROOT
 
 
 def both(gate, *arguments):
@@ -48,7 +46,7 @@ def test_equal_scores_are_chosen_by_index():
     torch.testing.assert_close(y, weights, rtol=1e-6, atol=0)
     scores = logits.sigmoid()
     assert torch.equal(scores.gather(1, fused), scores.gather(1, written))
-    assert not torch.equal(fused, written)  # else the line in the README is for nothing
+    assert not torch.equal(fused, written)  # else the line of the table is for nothing
     assert torch.equal(fused, scores.neg().sort(stable=True, dim=1).indices[:, :2])
 
 
@@ -100,9 +98,7 @@ def test_a_negative_id_is_refused():
         graph_module(apart(3, 8), torch.tensor([0, -1, 2]), tid2eid)
 
 
-def test_the_readme_has_a_line_for_each_of_these():
-    (table,) = re.findall(
-        r"<!-- exceptions: .*?-->\n(.*?)<!-- /exceptions -->", (ROOT / "README.md").read_text(), re.DOTALL
-    )
+def test_the_documentation_has_a_line_for_each_of_these():
+    table = between(DOCS / "written-out-gates.md", "exceptions")
     tests = [name for name in globals() if name.startswith("test_")]
     assert len(table.splitlines()) - 2 == len(tests) - 1

@@ -47,8 +47,9 @@ def test_a_run_without_a_report_has_failed(monkeypatch, tmp_path):
 
 
 def test_results_replace_those_of_the_same_pair(monkeypatch, tmp_path):
-    (tmp_path / "README.md").write_text(f"before\n{pairs.BEGIN}old\n{pairs.END}after\n")
-    monkeypatch.setattr(pairs, "ROOT", tmp_path)
+    page = tmp_path / "supported.md"
+    page.write_text(f"before\n{pairs.BEGIN}old\n{pairs.END}after\n")
+    monkeypatch.setattr(pairs, "PAGE", page)
     monkeypatch.setattr(pairs, "RESULTS", tmp_path / "pairs.json")
     old, other = {**RESULT, "pair": "2.9.0+2.9.0.post9"}, {**RESULT, "python": "3.13"}
     pairs.write([other, RESULT, old])
@@ -56,12 +57,12 @@ def test_results_replace_those_of_the_same_pair(monkeypatch, tmp_path):
     pairs.write([new])
     assert json.loads(pairs.RESULTS.read_text()) == [old, new, other]
     table = pairs.table([old, new, other])
-    assert (tmp_path / "README.md").read_text() == f"before\n{pairs.BEGIN}{table}{pairs.END}after\n"
+    assert page.read_text() == f"before\n{pairs.BEGIN}{table}{pairs.END}after\n"
 
 
-def test_the_readmes_table_is_that_of_the_last_results():
+def test_the_pages_table_is_that_of_the_last_results():
     results = json.loads(pairs.RESULTS.read_text())
-    assert pairs.BEGIN + pairs.table(results) + pairs.END in (ROOT / "README.md").read_text()
+    assert pairs.BEGIN + pairs.table(results) + pairs.END in pairs.PAGE.read_text()
 
 
 @pytest.mark.parametrize("pair", ["2.10.0", "2.10+2.10.post4", "2.10.0+", "torch+torch_npu"])
