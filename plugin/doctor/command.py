@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -18,7 +19,7 @@ Each way is tried with a small call whose results are known, in processes of the
 _EPILOG = """exit code:
   0  every way that this installation is meant to have works
   1  something is to be mended
-  2  a wrong argument
+  2  a wrong argument; 130 interrupted
 Without torch_npu, or with TORCH_DEVICE_BACKEND_AUTOLOAD=0 where there is no CANN, it is meant for CPU tensors alone.
 What the CANN that is there does not take, and what its torch_npu does not have, is not broken.
 
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     progress = _Progress(sys.stderr)
     try:
         found = examine(given.stand_in, given.limit, progress.show)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     finally:
         progress.clear()
     _write(json.dumps(as_json(found), indent=1) if given.json else as_text(found))

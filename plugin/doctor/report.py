@@ -12,7 +12,7 @@ from ascend_moe_gating.plugin.doctor.paths import PATHS
 
 _WIDTH = 100
 _MARKS = {"works": "ok", "refused": "-", "absent": "-", "broken": "BROKEN"}
-_FACTS = {
+FACTS = {
     "python": "Python",
     "torch": "torch",
     "torch_npu": "torch_npu",
@@ -71,7 +71,7 @@ def _verdict(found: Examination) -> str:
 
 
 def _facts(found: Examination) -> Iterator[str]:
-    for name, title in _FACTS.items():
+    for name, title in FACTS.items():
         yield from _wrapped(f"  {title:11}", found.facts.get(name) or "-")
 
 

@@ -21,6 +21,7 @@ _TEXT = 8000
 HUNG = "no end after"  # begins the reason of a step that took too long
 
 _running: set[subprocess.Popen[bytes]] = set()
+_interrupted = threading.Event()
 
 
 def run(
@@ -39,6 +40,8 @@ def run(
         environment: Variables to set for them.
         begins: Called with the first step when the process starts.
     """
+    if _interrupted.is_set():
+        return {steps[0]: _broken("interrupted", "")}
     begins(steps[0])
     program = [sys.executable, *_flags(), "-c", _PROGRAM, str(Path(__file__).with_name("probe.py")), str(limit), folder]
     try:
@@ -53,6 +56,8 @@ def run(
     except (OSError, ValueError) as error:  # no more processes, no interpreter, ...
         return {steps[0]: _broken(f"no process could be started: {error}", "")}
     _running.add(process)
+    if _interrupted.is_set():
+        _end(process)
     said, errors = _Reader(process.stdout), _Reader(process.stderr)
     try:
         process.wait(limit * len(steps) + _SPARE)
@@ -92,7 +97,8 @@ def _flags() -> list[str]:
 
 
 def end_all() -> None:
-    """End what is running: the command itself is ended."""
+    """End what is running, and begin nothing more: the command itself is ended."""
+    _interrupted.set()
     for process in list(_running):
         _end(process)
 
