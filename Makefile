@@ -60,8 +60,8 @@ bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 docs: $(VENV)/.packages
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
-	@echo build/docs/index.html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees -c docs . build/docs
+	@echo build/docs/docs/index.html
 
 # The C++ parts under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
 sanitize: sanitize-address sanitize-thread

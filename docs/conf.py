@@ -9,7 +9,10 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 project = html_title = "ascend-moe-gating"
-root_doc = "index"
+# The source folder is the project's: links to README.md and others are the same here and on a code host.
+root_doc = "docs/index"
+include_patterns = ["*.md", "docs/*.md", "simulator/README.md"]
+exclude_patterns = [".*", "build", "kernels", "tests"]  # folders that need not be searched
 extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 myst_enable_extensions = ["dollarmath"]

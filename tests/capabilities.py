@@ -1,5 +1,6 @@
 """What the installed torch and torch_npu may lack. A test asks with `@pytest.mark.needs("hash routing")`; where that is
 missing it is skipped, and the reason names it. REQUIRE_EVERYTHING=1 makes what is missing a failure.
+REQUIRE_BROWSER=1 does so for the browser, which is a part of the machine.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import ascend_moe_gating
+from tests import browser
 
 
 def _hash_routing():
@@ -160,6 +162,7 @@ PROBES = {
     "graphs of other tracers than dynamo": _graphs_of_other_tracers,
     "passes over graphs of torchair": _post_grad_passes,
     "torchair's MoeGatingTopKSoftmaxV2": lambda: _torchair_node("MoeGatingTopKSoftmaxV2"),
+    "a browser": lambda: browser.program() is not None,
 }
 
 
@@ -174,7 +177,9 @@ def require(item):
     marker = item.get_closest_marker("needs")
     missing = [capability for capability in marker.args if not has(capability)] if marker else []
     if missing:
-        reason = f"the installed torch or torch_npu lacks {' and '.join(missing)}"
-        if os.environ.get("REQUIRE_EVERYTHING") == "1":
+        of_the_machine = missing == ["a browser"]
+        where = "this machine" if of_the_machine else "the installed torch or torch_npu"
+        reason = f"{where} lacks {' and '.join(missing)}"
+        if os.environ.get("REQUIRE_BROWSER" if of_the_machine else "REQUIRE_EVERYTHING") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
