@@ -1,17 +1,10 @@
 """What is said and what still works where torch_npu, its torchair or CANN is missing."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.programs import ROOT, run, start
-
-TROUBLESHOOTING = re.search(r"## Troubleshooting\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.DOTALL)[1]
-MESSAGE, *REMEDIES = re.findall("^    (.*)$", TROUBLESHOOTING, re.MULTILINE)
+from tests.programs import HIDE, run
 
 CALL = """
 import torch, ascend_moe_gating
@@ -28,14 +21,6 @@ except ImportError as error:
     print(error)
 """
 STAND_IN = "from ascend_moe_gating import simulator\nsimulator.load()\n"
-HIDE = """
-import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == {!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Hidden())
-"""
 
 
 @pytest.mark.stand_in
@@ -70,27 +55,3 @@ def test_a_torchair_that_does_not_load():
     """Its protobuf is missing: torch_npu does not ask for it when it is installed."""
     printed = run(STAND_IN + HIDE.format("google") + CALL + STATUS_AND_BACKEND)
     assert "get_npu_backend() is not available (torchair does not load: No module named 'google" in printed
-
-
-@pytest.mark.stand_in
-def test_the_message_of_the_readme_is_torchs():
-    *_, last = [line for line in start(["-c", "import torch"]).stderr.splitlines() if "Error: " in line]
-    assert last == MESSAGE
-    assert "libhccl.so: cannot open shared object file" in start(["-c", "import torch"]).stderr
-
-
-@pytest.mark.stand_in
-@pytest.mark.parametrize("remedy", REMEDIES)
-def test_the_remedies_of_the_readme(tmp_path, remedy):
-    on_stand_in = "simulator" in remedy
-    uses_npu = "assert torch_npu.npu_moe_gating_top_k(torch.zeros(2, 8).npu(), 2)[1].tolist() == [[0, 1], [0, 1]]"
-    (tmp_path / "your_script.py").write_text(CALL + f"import torch_npu\n{uses_npu}\n" * on_stand_in)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    result = subprocess.run(
-        remedy, shell=True, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
-
-
-def test_the_readme_has_both_remedies():
-    assert [sum(word in remedy for remedy in REMEDIES) for word in ("AUTOLOAD=0", "simulator")] == [1, 1]
