@@ -67,7 +67,7 @@ def normalize(x, norm_type):
     if norm_type == 1:
         return 1 / (1 + numpy.exp(-x))  # exp may overflow to inf: 1 / inf is the right 0
     softplus = numpy.logaddexp(0, x.astype(numpy.float64))  # in float32 it would be 0 where its root is not
-    return numpy.sqrt(softplus).astype(numpy.float32)
+    return numpy.sqrt(softplus).astype(x.dtype)
 
 
 def choose_experts(scores, k, bias=None, k_group=1, group_count=1, group_select_mode=0):

@@ -11,14 +11,7 @@ from ascend_moe_gating import simulator
 from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 from ascend_moe_gating.plugin.constraints.needs import missing
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, Call
-
-
-def on_npu(tensor):
-    """The same tensor on the device, strides included (a plain copy would be contiguous)."""
-    if tensor is None or tensor.is_contiguous():
-        return None if tensor is None else tensor.npu()
-    storage = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
-    return torch.as_strided(storage.npu(), tensor.shape, tensor.stride(), tensor.storage_offset())
+from ascend_moe_gating.plugin.verify.paths import on_npu
 
 
 def gate(x, bias, k, options):

@@ -3,8 +3,20 @@
 import ctypes
 import functools
 import importlib.resources
+import platform
 
-__all__ = ["BFLOAT16", "FLOAT16", "FLOAT32", "Arguments", "GradientArguments", "library", "run", "stray", "vector"]
+__all__ = [
+    "BFLOAT16",
+    "FLOAT16",
+    "FLOAT32",
+    "Arguments",
+    "GradientArguments",
+    "library",
+    "run",
+    "stray",
+    "vector",
+    "versions",
+]
 
 FLOAT32, FLOAT16, BFLOAT16 = 0, 1, 2
 _BAD_VECTOR = 12
@@ -94,6 +106,16 @@ def vector() -> str:
     if name == "none":
         raise ValueError(_error(_BAD_VECTOR))
     return name
+
+
+def versions() -> list[str]:
+    """The vector versions that run in this process, or could if ASCEND_MOE_GATING_VECTOR named them, the best first.
+
+    Raises:
+        ValueError: ASCEND_MOE_GATING_VECTOR names another than this processor has.
+    """
+    of_the_machine = ["avx512", "avx2", "portable"] if platform.machine() == "x86_64" else ["neon", "portable"]
+    return of_the_machine[of_the_machine.index(vector()) :] if vector() in of_the_machine else [vector()]
 
 
 def stray(args: Arguments) -> str:

@@ -50,3 +50,11 @@ CASES = (
     Case("no tokens", 0, 64, 6, 10),
     Case("no tokens and no ids", 0, 64, 6, 0),
 )
+
+# Ids, table and message of C19: what does not exist.
+STRAYS: list[tuple[list[int], list[list[int]], str]] = [
+    ([0, 4, 1], [[0, 1], [2, 3]] * 2, "input_ids must name one of the 4 rows of tid2eid, got 4 for token 1"),
+    ([0, 1, -1], [[0, 1], [2, 3]], "input_ids must name one of the 2 rows of tid2eid, got -1 for token 2"),
+    ([0, 1, 1], [[0, 1], [2, 8]], "tid2eid must hold experts between 0 and 7, got 8 in row 1"),
+    ([1, 1, 1], [[99, 99], [2, -3]], "tid2eid must hold experts between 0 and 7, got -3 in row 1"),
+]

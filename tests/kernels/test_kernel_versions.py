@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ascend_moe_gating.plugin.cpu.kernel import vector
+from ascend_moe_gating.plugin.cpu.kernel import versions
 from tests.programs import ROOT
 
 OF_THE_MACHINE = {"x86_64": ["avx512", "avx2", "portable"], "aarch64": ["neon", "portable"]}[platform.machine()]
-HERE = OF_THE_MACHINE[OF_THE_MACHINE.index(vector()) :]
+HERE = versions()
 
 
 def run(version, *arguments):

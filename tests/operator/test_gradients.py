@@ -15,22 +15,11 @@ from ascend_moe_gating import (
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import Call
 from ascend_moe_gating.plugin.gradients import equations
 from ascend_moe_gating.plugin.verify.cases import CASES, DTYPES, V3, Case
+from ascend_moe_gating.plugin.verify.gradients import CLOSE, written_out
 from tests.backends import compiled, gate, on_npu, where_taken
 
-# Of the largest gradient of a call: a float32 result, and what is rounded once to a half.
-CLOSE = {torch.float32: 2e-6, torch.float16: 1e-3, torch.bfloat16: 8e-3}
 WITH_SCORES = [case for case in CASES if case.options.get("out_flag")]
 SMALL = Case("small", 6, 32, 4, {**V3, "out_flag": True, "k_group": 2, "group_count": 4}, bias=True)
-
-
-def written_out(x, experts, options):
-    """y and norm_out of experts that are chosen, as a model would write them; of float64."""
-    norm_type = options.get("norm_type", 0)
-    scores = x.softmax(1) if norm_type == 0 else x.sigmoid() if norm_type == 1 else (1 + x.exp()).log().sqrt()
-    y = scores.gather(1, experts.long())
-    if norm_type != 0 or options.get("renorm"):
-        y = y / (y.sum(1, keepdim=True) + options.get("eps", 1e-20))
-    return y * options.get("routed_scaling_factor", 1.0), scores
 
 
 def loss_of(results, weights, with_scores):

@@ -11,7 +11,7 @@ from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.plugin.cpu import npu_moe_gating_top_k as cpu
 from ascend_moe_gating.plugin.reference import moe_gating_top_k
 from ascend_moe_gating.plugin.verify.cases import DTYPES
-from ascend_moe_gating.plugin.verify.routing_cases import CASES, INT32, INT64
+from ascend_moe_gating.plugin.verify.routing_cases import CASES, INT32, INT64, STRAYS
 from tests.backends import BACKENDS, compiled, on_npu, torchair_backend
 from tests.errors import raises_within
 from tests.programs import run
@@ -66,12 +66,6 @@ def test_both_cpu_kernels_give_the_same(case):
 
 
 # What does not exist: C19, where the values can be read.
-STRAYS = [
-    ([0, 4, 1], [[0, 1], [2, 3]] * 2, "input_ids must name one of the 4 rows of tid2eid, got 4 for token 1"),
-    ([0, 1, -1], [[0, 1], [2, 3]], "input_ids must name one of the 2 rows of tid2eid, got -1 for token 2"),
-    ([0, 1, 1], [[0, 1], [2, 8]], "tid2eid must hold experts between 0 and 7, got 8 in row 1"),
-    ([1, 1, 1], [[99, 99], [2, -3]], "tid2eid must hold experts between 0 and 7, got -3 in row 1"),
-]
 each_stray = pytest.mark.parametrize(("ids", "table", "message"), STRAYS, ids=[stray[2] for stray in STRAYS])
 
 

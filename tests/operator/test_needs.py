@@ -16,45 +16,14 @@ from ascend_moe_gating import simulator
 from ascend_moe_gating.converters import refusals
 from ascend_moe_gating.plugin.aclnn import npu_moe_gating_top_k as aclnn
 from ascend_moe_gating.plugin.constraints.needs import missing
-from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, Call, check
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, SIGNATURE, Call
 from ascend_moe_gating.plugin.environment.cann import Cann, _parsed, present
+from ascend_moe_gating.plugin.verify.needs import broken, grid
 from tests.backends import compiled
 
 RELEASES = ("8.3", "8.5.0", "9.0.0", "9.1.0", "newest")
 SOCS = ("Ascend910B1", "Ascend910_9391", "Ascend950PR_9579")
 everywhere = pytest.mark.parametrize(("release", "soc"), list(itertools.product(RELEASES, SOCS)))
-
-
-def grid():
-    """Calls of few tokens, legal and not, of all numbers that a need or a rule asks for."""
-    for experts, group_count in [
-        (1, 1),
-        (2, 1),
-        (2, 2),
-        (3, 1),
-        (4, 2),
-        (6, 2),
-        (8, 8),
-        (64, 32),
-        (258, 86),
-        (2048, 2),
-    ]:
-        size = experts // group_count
-        for k_group, mode in itertools.product(sorted({0, 1, group_count // 2, group_count, group_count + 1}), (0, 1)):
-            for k in sorted({0, 1, k_group * size, k_group * size + 1}):
-                groups = {"k_group": k_group, "group_count": group_count, "group_select_mode": mode}
-                yield from (
-                    Call(torch.zeros(1, experts), k, renorm=renorm, norm_type=norm_type, **groups)
-                    for renorm, norm_type in [(0, 0), (1, 0), (0, 1), (1, 2), (2, 1), (0, 3), (-1, 0)]
-                )
-
-
-def broken(call):
-    try:
-        check(call)
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 GRID = [(call, broken(call)) for call in grid()]

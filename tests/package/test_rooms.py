@@ -30,7 +30,14 @@ MAY_KNOW = {
     "plugin/cpu": ("plugin/constraints", "meta", "kernels"),
     "plugin/aclnn": ("plugin/constraints", "meta"),
     "plugin/doctor": ("plugin/aclnn", "plugin/constraints", "plugin/environment", "simulator"),
-    "plugin/verify": ("plugin", "plugin/constraints", "plugin/environment", "simulator"),
+    "plugin/verify": (
+        "plugin",
+        "plugin/aclnn",
+        "plugin/constraints",
+        "plugin/cpu",
+        "plugin/environment",
+        "simulator",
+    ),
     "plugin/registration": ALL,
 }
 FILES = [
