@@ -1,4 +1,4 @@
-"""What README and docs/ show is true: samples run and print what is shown, commands exist, copies equal their source."""
+"""What README and docs/ show is true: samples run and print what is shown, commands exist, copies equal a source."""
 
 import importlib.util
 import re
@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+import ascend_moe_gating
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.plugin import commands
 from ascend_moe_gating.plugin.gates import published
@@ -67,6 +68,12 @@ def test_what_the_readme_calls_equivalent_is():
 
 def test_the_readme_is_a_screen_and_a_half():
     assert len(README.read_text().splitlines()) <= 90
+
+
+def test_the_readme_names_the_wheel_that_make_wheels_builds():
+    policy = re.search('^POLICY = "(.*)"', (ROOT / "wheels" / "baseline.py").read_text(), re.MULTILINE)[1]
+    wheel = f"ascend_moe_gating-{ascend_moe_gating.__version__}-py3-none-{policy}_x86_64.whl[npu]"
+    assert f'`pip install "./{wheel}"`' in README.read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -17,10 +17,11 @@ import torch
 import ascend_moe_gating
 from ascend_moe_gating import npu_moe_gating_top_k, simulator
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import SIGNATURE
-from ascend_moe_gating.plugin.doctor import remedies
+from ascend_moe_gating.plugin.doctor import examination, remedies, report
+from ascend_moe_gating.plugin.doctor.paths import PATHS
 from tests.backends import compiled
 from tests.docs.pages import DOCS, pattern
-from tests.programs import HIDE, on_stand_in, start
+from tests.programs import HIDE, ROOT, on_stand_in, start
 
 pytestmark = pytest.mark.stand_in
 PAGE = (DOCS / "troubleshooting.md").read_text()
@@ -236,3 +237,21 @@ def test_the_page_mends_what_doctor_knows_as_doctor_does(label):
     assert places, f"no section of the page has a text that doctor knows as {label!r}"
     advised = {command for _, remedy in places for _, command in remedy.commands}
     assert advised <= {command for title, _ in places for command in commands(title)}
+
+
+def test_what_doctor_prints():
+    words = "import torch_npu: ImportError: libhccl.so: cannot open shared object file: No such file or directory"
+    known = remedies.find(words, "torch_npu", FIELDS)
+    problem = examination.Problem(known.label, words, known.meaning, known.commands)
+    rows = dict.fromkeys(PATHS, examination.Row("broken", "not tried", 1))
+    facts = {**dict.fromkeys(report.FACTS, None), "package": ascend_moe_gating.__version__}
+    said = report.as_text(examination.Examination(facts, rows, [problem]))
+    (shown,) = re.findall(r"^```text\n(.*?)^```", PAGE.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+    assert re.fullmatch(pattern(shown), said)
+
+
+def test_what_verify_prints():
+    source = "".join(file.read_text() for file in (ROOT / "plugin" / "verify").glob("*.py")).lower()
+    for said in ("ALL AS EXPECTED", "moe-gating-verify.html", "about half a minute"):
+        assert said in PAGE.partition("\n## ")[0]
+        assert said.lower() in source

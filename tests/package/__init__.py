@@ -1,1 +1,1 @@
-"""The package as a whole: what it registers, its rooms, its README, its examples and benchmarks."""
+"""The package as a whole: what it registers, its rooms, its examples and benchmarks."""
