@@ -6,6 +6,7 @@
 # make docs   the documentation as pages, in build/docs
 # make arm    the kernel on an emulated Arm processor
 # make avx512 the kernel's AVX-512 version on an x86 processor without
+# make wheels the sdist, and wheels for x86-64 and aarch64 that need no compiler, in dist/; built twice, and tested
 # make release walk through the list of RELEASE.md
 #
 # Each sets up what it needs in .venv and redoes only what changed.
@@ -28,7 +29,7 @@ print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/d
 PAIRS ?= 2.5.1+2.5.1.post1 2.6.0+2.6.0.post5 2.7.1+2.7.1.post11 2.8.0+2.8.0.post5 2.9.0+2.9.0.post9 \
   2.10.0+2.10.0.post4 2.10.0+2.10.0.post7 2.13.0+2.13.0
 
-.PHONY: demo test pairs check bench docs sanitize arm avx512 release clean
+.PHONY: demo test pairs check bench docs sanitize warnings arm avx512 wheels release clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -52,7 +53,7 @@ check: $(INSTALLED)
 	$(BIN)/pre-commit run --all-files
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
-	$(MAKE) sanitize
+	$(MAKE) warnings sanitize
 	$(PYTEST)
 
 # BENCH may hold --seconds, --output, --device npu.
@@ -75,12 +76,29 @@ sanitize-%: $(INSTALLED)
 	build/$@/test_kernel
 	ASCEND_MOE_GATING_VECTOR=portable build/$@/test_kernel
 
+# No compiler has a word to say about the C++. Some warnings of GCC come of its optimizations.
+warnings: warnings-clang++ warnings-g++
+
+warnings-clang++: BUILD_TYPE := Debug
+warnings-g++: BUILD_TYPE := Release
+warnings-%: $(INSTALLED)
+	$(BIN)/cmake -S . -B build/$@ -DCMAKE_CXX_COMPILER=$* -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) -DCMAKE_COMPILE_WARNING_AS_ERROR=ON > /dev/null
+	$(BIN)/cmake --build build/$@ -j2 > /dev/null
+
 # The kernel on an emulated Arm processor: needs aarch64-linux-gnu-g++ and qemu-aarch64.
 arm:
 	mkdir -p build
 	aarch64-linux-gnu-g++ -std=c++17 -O2 -static -pthread $(wildcard kernels/*.cpp) tests/kernels/kernel.cpp -o build/kernel-arm
 	qemu-aarch64 build/kernel-arm
 	qemu-aarch64 -E ASCEND_MOE_GATING_VECTOR=portable build/kernel-arm
+
+wheels: build/wheels/venv/.packages
+	build/wheels/venv/bin/python -m wheels
+
+build/wheels/venv/.packages: wheels/requirements.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 # RELEASE may hold --list, or --again to start over.
 release: $(INSTALLED)

@@ -1,0 +1,96 @@
+"""What must hold of the files in dist/. Each check gives complaints, none where all is well."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from wheels.baseline import POLICY, dynamic, needed, old_enough
+
+LIBRARIES = 13
+THREADS = b"_ZNSt6thread15_M_start_thread"
+# The sdist builds, and says what it is; what only the repository needs is not in it.
+IN_SDIST = {
+    "CHANGELOG.md", "CMakeLists.txt", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml",
+    "converters", "kernels", "meta", "plugin", "simulator",
+}  # fmt: skip
+
+
+def library(path: Path, foreign: Iterable[Path]) -> Iterator[str]:
+    """Of a shared library: it loads on the oldest system, and knows nothing of the machine that made it.
+
+    Args:
+        path: The library.
+        foreign: Folders of that machine.
+    """
+    for version in sorted(needed(path)):
+        if not old_enough(version):
+            yield f"{path.name} wants {version}, which the oldest system does not have"
+    for tag in ("DT_RPATH", "DT_RUNPATH"):
+        for entry in dynamic(path, tag):
+            if any(part.split("/")[0] != "$ORIGIN" for part in entry.split(":")):
+                yield f"{path.name} looks for libraries in {entry}"
+    text = path.read_bytes()
+    for folder in foreign:
+        if f"{folder}/".encode() in text:
+            yield f"{path.name} names {folder}, a folder of the machine that built it"
+    if THREADS in text and "libpthread.so.0" not in dynamic(path, "DT_NEEDED"):
+        yield f"{path.name} starts threads, and does not load libpthread, where an older glibc has them"
+
+
+def libraries(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.so"))
+
+
+def wheel(path: Path, unpacked: Path, foreign: Iterable[Path]) -> Iterator[str]:
+    """Of a wheel, also as it is unpacked: auditwheel's verdict, and that of each library."""
+    shown = subprocess.run([sys.executable, "-m", "auditwheel", "show", "--json", path], capture_output=True, text=True)
+    verdict = json.loads(shown.stdout)["overall_tag"] if shown.returncode == 0 else shown.stderr
+    limit = f"{POLICY}_{architecture(path)}"
+    if limit not in path.name or _glibc(verdict) is None or _glibc(verdict) > _glibc(limit):  # type: ignore[operator]
+        yield f"{path.name}: auditwheel's verdict is {verdict}, above {limit}"
+    if len(libraries(unpacked)) != LIBRARIES:
+        yield f"{path.name} has {len(libraries(unpacked))} libraries instead of {LIBRARIES}"
+    for each in libraries(unpacked):
+        yield from library(each, foreign)
+
+
+def architecture(path: Path) -> str:
+    """x86_64 or aarch64, of a wheel's name."""
+    return path.stem.rsplit("manylinux_", 1)[1].split("_", 2)[2]
+
+
+def same_python(wheels: list[Path]) -> Iterator[str]:
+    """Wheels of one version hold the same files, libraries and what names the architecture aside."""
+    first, *others = ({info.filename: info.CRC for info in zipfile.ZipFile(path).infolist()} for path in wheels)
+    for other in others:
+        for name in sorted(first.keys() ^ other.keys()):
+            yield f"{name} is in one of the wheels"
+        for name in sorted(first.keys() & other.keys()):
+            if first[name] != other[name] and not name.endswith((".so", "/WHEEL", "/RECORD")):
+                yield f"{name} is not the same in both wheels"
+
+
+def sdist(path: Path) -> Iterator[str]:
+    """Of the sdist: it holds what is built, and nothing else."""
+    with tarfile.open(path) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+    for name in sorted(IN_SDIST ^ tops):
+        yield f"{path.name} {'lacks' if name in IN_SDIST else 'holds'} {name}"
+
+
+def same_bytes(first: Path, second: Path) -> Iterator[str]:
+    """Of two builds in different folders."""
+    if first.read_bytes() != second.read_bytes():
+        yield f"{first.name} is another one when it is built again: compare {first} with {second}"
+
+
+def _glibc(tag: str) -> tuple[int, int] | None:
+    """(2, 28) of manylinux_2_28_x86_64."""
+    parts = tag.split("_")
+    return (int(parts[1]), int(parts[2])) if parts[0] == "manylinux" and len(parts) > 3 else None
