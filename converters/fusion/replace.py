@@ -31,8 +31,8 @@ _HALF = (torch.bfloat16, torch.float16)
 def fuse_gates(graph_module: GraphModule, scalars: dict[Node, Any] | None = None) -> list[GateReport]:
     """Replace each gate that is written out by npu_moe_gating_top_k or npu_moe_gating_top_k_softmax_v2, in place.
 
-    Ids and weights are the same but for what the README names. Whatever else is in the graph stays as it was, and so
-    does a gate with which anything fails.
+    Ids and weights are the same but for what docs/written-out-gates.md names. Whatever else is in the graph stays as it
+    was, and so does a gate with which anything fails.
 
     Args:
         graph_module: A functional graph of ATen operators with fake results in meta["val"], as AOTAutograd gives it to

@@ -39,7 +39,9 @@ def fresh_graphs():
 
 
 @pytest.mark.usefixtures("fresh_graphs")
-@pytest.mark.parametrize("page", [pytest.param(p, id=p.name, marks=[*marks(p)]) for p in PAGES if samples(p)])
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, id=p.name, marks=[*marks(p)]) for p in PAGES if p != README and samples(p)]
+)
 def test_the_samples_of_a_page_run_and_print_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run(page, tmp_path)
