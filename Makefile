@@ -4,9 +4,12 @@
 # make check  style, types, sanitizers, and the tests
 # make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
 # make docs   the documentation as pages, in build/docs
+# make soak   ten million random rows through every way to run the operators (about 20 minutes), or SOAK="--minutes 5"
+# make fuzz   libFuzzer on the kernel and on what reads graphs (needs Clang, about 5 minutes and as many to build)
 # make arm    the kernel on an emulated Arm processor
 # make avx512 the kernel's AVX-512 version on an x86 processor without
 # make wheels the sdist, and wheels for x86-64 and aarch64 that need no compiler, in dist/; built twice, and tested
+# make wheels-test the tests on the wheel of this machine, installed where there is no compiler
 # make release walk through the list of RELEASE.md
 #
 # Each sets up what it needs in .venv and redoes only what changed.
@@ -29,7 +32,7 @@ print('host' if u.find_spec('torch') and u.find_spec('torch_npu') else '')" 2>/d
 PAIRS ?= 2.5.1+2.5.1.post1 2.6.0+2.6.0.post5 2.7.1+2.7.1.post11 2.8.0+2.8.0.post5 2.9.0+2.9.0.post9 \
   2.10.0+2.10.0.post4 2.10.0+2.10.0.post7 2.13.0+2.13.0
 
-.PHONY: demo test pairs check bench docs sanitize warnings arm avx512 wheels release clean
+.PHONY: demo test pairs check bench soak fuzz docs sanitize warnings arm avx512 wheels wheels-test release clean
 
 demo: $(INSTALLED)
 	@$(RUN) examples/eager.py
@@ -43,7 +46,7 @@ test:
 	$(PYTHON) -m tests.pairs $(PAIR)
 else
 test: $(INSTALLED)
-	REQUIRE_EVERYTHING=$(if $(HOST),0,1) $(PYTEST)
+	REQUIRE_COMPILER=1 REQUIRE_EVERYTHING=$(if $(HOST),0,1) $(PYTEST)
 endif
 
 pairs:
@@ -63,6 +66,14 @@ bench: $(INSTALLED)
 docs: $(VENV)/.packages
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees -c docs . build/docs
 	@echo build/docs/docs/index.html
+
+# SOAK may hold --rows, --seed, --minutes, --output, and --call to repeat one; it prints the command of what was wrong.
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.soak $(SOAK)
+
+# FUZZ may hold options of libFuzzer, as "-max_total_time=600" for each of the fuzzers.
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 # The C++ parts under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
 sanitize: sanitize-address sanitize-thread
@@ -95,6 +106,10 @@ arm:
 wheels: build/wheels/venv/.packages
 	build/wheels/venv/bin/python -m wheels
 
+# TESTS="tests/kernels ..." chooses some.
+wheels-test:
+	$(PYTHON) -m wheels.installed -p tests.progress --numprocesses 2 --dist worksteal $(TESTS)
+
 build/wheels/venv/.packages: wheels/requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
@@ -120,7 +135,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers Sphinx myst-parser furo latex2mathml
+	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest tqdm ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers Sphinx myst-parser furo latex2mathml
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

@@ -1,12 +1,13 @@
 """What the installed torch and torch_npu may lack. A test asks with `@pytest.mark.needs("hash routing")`; where that is
 missing it is skipped, and the reason names it. REQUIRE_EVERYTHING=1 makes what is missing a failure.
-REQUIRE_BROWSER=1 does so for the browser, which is a part of the machine.
+REQUIRE_BROWSER=1 and REQUIRE_COMPILER=1 do so for what is a part of the machine.
 """
 
 import ctypes
 import functools
 import importlib.util
 import os
+import shutil
 
 import pytest
 import torch
@@ -163,7 +164,10 @@ PROBES = {
     "passes over graphs of torchair": _post_grad_passes,
     "torchair's MoeGatingTopKSoftmaxV2": lambda: _torchair_node("MoeGatingTopKSoftmaxV2"),
     "a browser": lambda: browser.program() is not None,
+    "a compiler": lambda: all(map(shutil.which, ("c++", "g++", "make"))),
 }
+# What the machine may lack, and torch's Inductor with it; the variables make that a failure.
+OF_THE_MACHINE = {"a browser": "REQUIRE_BROWSER", "a compiler": "REQUIRE_COMPILER"}
 
 
 @functools.cache
@@ -176,10 +180,11 @@ def require(item):
     """Skip a test, or fail it, that needs what is missing. The mark that is closest to it counts."""
     marker = item.get_closest_marker("needs")
     missing = [capability for capability in marker.args if not has(capability)] if marker else []
+    of_the_machine = [capability for capability in missing if capability in OF_THE_MACHINE]
     if missing:
-        of_the_machine = missing == ["a browser"]
         where = "this machine" if of_the_machine else "the installed torch or torch_npu"
-        reason = f"{where} lacks {' and '.join(missing)}"
-        if os.environ.get("REQUIRE_BROWSER" if of_the_machine else "REQUIRE_EVERYTHING") == "1":
+        reason = f"{where} lacks {' and '.join(of_the_machine or missing)}"
+        variables = [OF_THE_MACHINE[capability] for capability in of_the_machine] or ["REQUIRE_EVERYTHING"]
+        if any(os.environ.get(variable) == "1" for variable in variables):
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)

@@ -39,6 +39,7 @@ def test_the_tests_of_the_kernel(version):
 
 if "avx512" in OF_THE_MACHINE:
 
+    @pytest.mark.needs("a compiler")
     def test_the_avx512_version_emulated():
         """Its instructions are written out in tests/kernels/avx512.h: no processor is too old for this test."""
         cmake = Path(sys.executable).with_name("cmake")

@@ -15,6 +15,8 @@ from benchmarks import __main__ as command
 from benchmarks import cpu, kernel, peers, picture, plan, promises, report, shapes, studies, timing
 from benchmarks.inputs import inputs
 
+INDUCTOR = ("Inductor without triton-ascend",)
+
 
 @pytest.fixture
 def threads():
@@ -27,7 +29,7 @@ def threads():
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param(model, marks=pytest.mark.needs("Inductor without triton-ascend") if model == "Qwen3" else ())
+        pytest.param(model, marks=pytest.mark.needs("a compiler", *INDUCTOR * (model == "Qwen3")))
         for model in peers.MODELS
     ],
 )
@@ -46,6 +48,7 @@ def test_a_line_of_the_table(model, tmp_path):
 
 
 @pytest.mark.usefixtures("threads")
+@pytest.mark.needs("a compiler")
 @pytest.mark.parametrize(
     "case", [plan.Case("V3", 64, "bfloat16", threads=2), plan.Case("V3", 64, "float16", hot=False)]
 )

@@ -72,6 +72,7 @@ def test_what_is_no_pair_is_refused(pair):
     assert f"a pair must be torch+torch_npu, as 2.10.0+2.10.0.post4, got {pair}" in result.stderr
 
 
+@pytest.mark.needs("a compiler")
 def test_keys_of_the_allocator_that_torch_has_too_are_forgotten(tmp_path):
     """By a Python that aborts as that of such a pair does; then the present torch_npu loads with what was put there."""
     python = tmp_path / "python"
