@@ -35,7 +35,8 @@ TOKENS = (17, 33, 1, 64, 7, 65, 2, 130, 16, 257, 3, 40)
 SCALES = (1.0, 2.5, 16.0, 0.3)
 EPSILONS = (1e-20, 0.25, 1e-3, 0.0)
 MANY_TOKENS = ((4096, 256), (2500, 64), (9001, 32), (70001, 8), (20000, 60), (3001, 160))
-COMBINATIONS = tuple(itertools.product(DTYPES, SCORES, ("none", "maximum", "two largest"), (False, True)))
+GROUPINGS = ("none", "maximum", "two largest")
+COMBINATIONS = tuple(itertools.product(DTYPES, SCORES, GROUPINGS, (False, True)))
 _MIXED = ("rows of every kind", "rows of every finite kind")
 
 
@@ -44,19 +45,20 @@ Later = Callable[[], Question]  # its tensors are made when it is asked
 
 def questions(each: int) -> list[Later]:
     """For each of the 90 combinations of score, grouping, bias and dtype this many calls."""
-    number = itertools.count()
-    return [
-        functools.partial(_question, next(number), index, *combination)
-        for index, combination in enumerate(COMBINATIONS)
-        for _ in range(each)
-    ]
+    asked: list[Later] = []
+    places = {grouping: itertools.count() for grouping in GROUPINGS}
+    for dtype, scores, grouping, biased in COMBINATIONS:
+        for _ in range(each):
+            given = (len(asked), next(places[grouping]), dtype, scores, grouping, biased)
+            asked.append(functools.partial(_question, *given))
+    return asked
 
 
 def _question(
-    turn: int, combination: int, dtype: torch.dtype, scores: dict[str, Any], grouping: str, biased: bool
+    turn: int, place: int, dtype: torch.dtype, scores: dict[str, Any], grouping: str, biased: bool
 ) -> Question:
     draw = _Draw("question", turn)
-    experts, numbers = numbers_of(turn, scores, grouping)
+    experts, numbers = numbers_of(turn, place, scores, grouping)
     mixed = draw.of((True, True, False))
     kind = draw.of(_MIXED) if mixed else tuple(LOGITS)[turn % len(LOGITS)]
     tokens = draw.of((48, 17, 33, 80)) if mixed and experts <= 512 else draw.of(TOKENS)
@@ -65,14 +67,14 @@ def _question(
     return question(tokens, experts, dtype, numbers, kind, layout, bias)
 
 
-def numbers_of(turn: int, scores: dict[str, Any], grouping: str) -> tuple[int, dict[str, Any]]:
-    """The number of experts, and all numbers of a call."""
+def numbers_of(turn: int, place: int, scores: dict[str, Any], grouping: str) -> tuple[int, dict[str, Any]]:
+    """The number of experts, which is that of this place in the tables, and all numbers of a call."""
     draw = _Draw("numbers", turn)
     options: dict[str, Any] = {}
     if grouping == "none":
-        experts = most = EXPERTS[turn % len(EXPERTS)]
+        experts = most = EXPERTS[place % len(EXPERTS)]
     else:
-        count, size = GROUPS[turn % len(GROUPS)]
+        count, size = GROUPS[place % len(GROUPS)]
         k_group = max(1, draw.of((count // 2, 1, count - 1, count, (count + 1) // 2)))
         experts, most = count * size, k_group * size
         options = {"k_group": k_group, "group_count": count, "group_select_mode": int(grouping == "two largest")}
@@ -123,7 +125,7 @@ def smooth() -> list[Later]:
 
 
 def _smooth(turn: int, dtype: torch.dtype, scores: dict[str, Any], grouping: str, biased: bool) -> Question:
-    experts, numbers = numbers_of(turn, scores, grouping)
+    experts, numbers = numbers_of(turn, turn, scores, grouping)
     return question(9, experts, dtype, numbers, bias="normal" if biased else None)
 
 

@@ -46,7 +46,7 @@ class Expected(NamedTuple):
 
 def expected(question: Question) -> Expected:
     """For questions with at least one token and expert."""
-    x = question.x.float().numpy().reshape(-1, question.x.shape[-1])
+    x = question.x.float().contiguous().numpy().reshape(-1, question.x.shape[-1])  # sums depend on strides
     with numpy.errstate(all="ignore"):
         if question.operator == GATING:
             return _of_gating(question, x)

@@ -20,7 +20,7 @@ def sets(some: int, dynamic: bool) -> list[list[Later]]:
     chosen = []
     for turn in range(some):
         dtype, scores, grouping, biased = COMBINATIONS[turn * step % len(COMBINATIONS)]
-        experts, numbers = numbers_of(turn, scores, grouping)
+        experts, numbers = numbers_of(turn, turn, scores, grouping)
         tokens = _DYNAMIC_TOKENS if dynamic else ((48, 48), (1, 1), (17, 17), (2500, 2500))[turn % 4]
         chosen.append(
             [

@@ -23,7 +23,7 @@ def ulp(values: Array, dtype: torch.dtype = torch.float32) -> Array:
     """The distance of neighbours of this dtype where the values, of float64, are; 0 where they are not finite."""
     bits, smallest = _FORMATS[dtype]
     finite = numpy.isfinite(values)
-    _, exponent = numpy.frexp(numpy.where(finite, values, 0))
+    _, exponent = numpy.frexp(numpy.where(finite & (values != 0), values, SMALLEST_NORMAL))
     return numpy.where(finite, numpy.ldexp(1.0, numpy.maximum(exponent - 1, smallest) - bits), 0.0)
 
 

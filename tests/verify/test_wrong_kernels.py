@@ -1,0 +1,72 @@
+"""A kernel that is wrong on purpose is found, whatever its mistake is."""
+
+import json
+
+import pytest
+
+from tests.programs import start
+
+KINDS = {  # and the result in which the quick run finds it
+    "next on ties": "expert_idx",
+    "bias enters y": "y",
+    "eps ignored": "y",
+    "rounded before the scale": "y",
+    "bfloat16 is cut off": "y",
+    "last column of norm_out": "norm_out",
+    "above 1024 experts": "expert_idx",
+    "strides ignored": "expert_idx",
+    "above 2047 tokens": "y",
+    "mode 0 for odd groups": "expert_idx",
+    "NaN first": "expert_idx",
+    "every ninth launch is lost": None,  # in whatever the memory held
+    "no renorm": "y",
+    "no bias in float16": "expert_idx",
+    "one group less": "expert_idx",
+    "places from 32 on": "expert_idx",
+}
+
+
+@pytest.fixture(scope="module")
+def found(wrong_kernel):
+    """Of the stand-in and of the CPU."""
+
+    def run(device):
+        arguments = ["-m", "tests.verify.find_wrong", device, "none", *KINDS]
+        result = start(arguments, LD_PRELOAD=wrong_kernel, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return {device: run(device) for device in ("npu", "cpu")}
+
+
+@pytest.mark.stand_in
+@pytest.mark.parametrize("device", ["npu", "cpu"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_found(found, kind, device):
+    finding = found[device][kind]
+    assert finding["group"], finding
+    assert KINDS[kind] in (finding["result"], None), finding
+
+
+@pytest.mark.stand_in
+@pytest.mark.parametrize("device", ["npu", "cpu"])
+def test_without_a_mistake_nothing_is_found(found, device):
+    assert found[device]["none"]["group"] == ""
+    assert found[device]["none"]["checks"] > 150
+
+
+@pytest.mark.stand_in
+def test_it_is_named_in_the_terminal_in_json_and_on_the_page(wrong_run):
+    assert wrong_run.code == 1
+    says = "1 of 64 scores are wrong, first of expert 63"
+    assert "SOMETHING DIFFERS" in wrong_run.out
+    assert f"norm_out: {says}" in wrong_run.out
+    assert wrong_run.json["verdict"] == "something differs"
+    mismatches = [m for m in wrong_run.json["mismatches"] if m["says"].startswith(says)]
+    assert mismatches
+    assert all(m["result"] == "norm_out" for m in wrong_run.json["mismatches"] if not m["near_tie"])
+    assert says in wrong_run.html
+    tallies = {tally["group"]: tally for tally in wrong_run.json["tallies"]}
+    assert tallies["cases"]["wrong"] > 100
+    assert tallies["softmax_v2"]["wrong"] == tallies["constraints"]["wrong"] == 0
+    assert len(wrong_run.json["mismatches"]) <= 120
