@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -88,14 +87,10 @@ class _Progress:
 
 def _write(text: str) -> None:
     """To stdout, in whatever encoding it has, even if nobody reads it to the end."""
-    if sys.stdout is None:
-        return
     try:
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="backslashreplace")
         print(text, flush=True)
     except OSError as error:
-        # What is left in the buffer must not fail again at the end of the process.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError) and sys.stderr is not None:
             print(f"the report could not be written: {error}", file=sys.stderr)

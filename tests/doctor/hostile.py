@@ -86,7 +86,7 @@ WAYS = {
     "an exit at once": "import os; os._exit(0)",
     "a hang": "import time; time.sleep(1000)",
     "a hang of a child": "import os, time\nif os.fork() == 0:\n    time.sleep(1000)",
-    "a child that is left": "import subprocess; subprocess.Popen(['sleep', '9'], start_new_session=True); 1 / 0",
+    "a child that is left": "import subprocess; subprocess.Popen(['sleep', '20'], start_new_session=True); 1 / 0",
     "recursion": "def f():\n    f()\nf()",
     "no syntax": "def",
     "no text": b"\xff\xfe\x00",

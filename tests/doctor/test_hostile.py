@@ -40,7 +40,7 @@ def test_a_step_that_fails(tmp_path, monkeypatch, way):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     started = time.monotonic()
     answers = subprocesses.run(["cann", "torch", "torch_npu"], 0.6, environment={"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"})
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 10
     assert list(answers) == ["cann", "torch"]  # and nothing behind it
     assert answers["torch"]["state"] == "broken"
     assert WORDS.get(way, "") in answers["torch"]["reason"]
@@ -103,7 +103,7 @@ def test_a_locale_that_is_ascii(tmp_path, arguments):
         ("2>&-", ""),
         (">&- 2>&- <&-", ""),
         ("> /dev/full", "the report could not be written: [Errno 28] No space left on device\n"),
-        ("| head -c 1 > /dev/null; exit ${PIPESTATUS[0]}", ""),
+        ("| true; exit ${PIPESTATUS[0]}", ""),
     ],
 )
 def test_nobody_reads_what_is_said(redirection, said):
@@ -141,19 +141,28 @@ def test_its_own_process_imports_neither_torch_nor_numpy(tmp_path):
     assert result.stderr == ""
 
 
-def test_interrupted_it_ends_what_it_has_started(tmp_path):
-    write(
-        tmp_path, {"torch.py": f"import os, time; open('{tmp_path}/pid', 'w').write(str(os.getpid())); time.sleep(99)"}
-    )
-    program = [bare(), "-m", "ascend_moe_gating", "doctor"]
+def test_interrupted_it_ends_what_it_has_started_and_starts_nothing_more(tmp_path):
+    """In a path: behind one that is broken the next would have a process of its own."""
+    torch = f"""
+import os, time
+class version:
+    cuda = None
+__version__ = "2"
+def __getattr__(name):
+    with open("{tmp_path}/started", "a") as file:
+        print(os.getpid(), file=file)
+    time.sleep(99)
+"""
+    write(tmp_path, {"torch.py": torch, "started": ""})
     environment = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    program = [bare(), "-m", "ascend_moe_gating", "doctor"]
     process = subprocess.Popen(program, env=environment, cwd="/", stderr=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 20
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+    while not (tmp_path / "started").read_text().endswith("\n"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)
     assert (process.returncode, said) == (130, b"")
-    probe = int((tmp_path / "pid").read_text())
-    assert not alive(probe)
+    (started,) = map(int, (tmp_path / "started").read_text().split())
+    assert not alive(started)

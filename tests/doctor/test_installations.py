@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.doctor.hostile import WAYS, copy_package, examined, write
+from tests.doctor.hostile import LIBRARIES, WAYS, copy_package, examined, write
 
 TORCH = """
 import os
@@ -97,6 +97,14 @@ def test_without_cann_and_autoload_there_is_no_npu_to_mend(tmp_path):
     assert on_npu == {("absent", "no CANN, and TORCH_DEVICE_BACKEND_AUTOLOAD=0 leaves torch_npu out")}
 
 
+def test_without_autoload_a_torch_npu_is_mended_where_cann_is(tmp_path):
+    files = write(tmp_path, {**PAIR, "torch_npu/__init__.py": UNDEFINED})
+    variables = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0", "LD_LIBRARY_PATH": str(LIBRARIES / "cann")}
+    found = examined(path=[files], **variables)
+    assert {path["state"] for path in found["paths"] if path["tensors"] == "NPU"} == {"broken"}
+    assert found["problems"][0]["label"] == "other torch"
+
+
 def test_the_pair_is_that_of_the_torch_that_is_there(tmp_path):
     found = examined(path=[write(tmp_path, {**PAIR, "torch_npu/__init__.py": UNDEFINED})])
     assert commands(found) == ["pip install --no-deps 'torch_npu==2.10.0.post4'"]
@@ -116,6 +124,11 @@ def test_a_file_of_the_working_directory_hides_a_package(tmp_path, name):
     (problem,) = examined(path=[tmp_path / "site"], cwd=tmp_path / "here")["problems"]
     assert problem["label"] == "shadow"
     assert problem["words"] == f"{tmp_path / 'here' / name} hides the one that is installed"
+
+
+def test_a_torch_that_is_nowhere_else_hides_nothing(tmp_path):
+    found = examined(cwd=write(tmp_path, {"torch.py": "1 / 0"}))
+    assert [problem["label"] for problem in found["problems"]] == ["torch"]
 
 
 def test_a_folder_without_code_hides_nothing(tmp_path):
