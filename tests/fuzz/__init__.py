@@ -1,0 +1,1 @@
+"""Fuzzers of the C++ parts, and what they have found."""
