@@ -15,6 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -96,8 +97,10 @@ def main(limit: float, folder: str, names: list[str]) -> None:
     # What libraries print to stdout goes to stderr.
     results = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    if folder:
-        os.chdir(folder)  # CANN leaves files behind where it compiles
+    if folder:  # CANN leaves files behind where it compiles; modules are found where they were
+        with suppress(FileNotFoundError):  # there is no working directory any more, nor modules in it
+            sys.path[:] = [os.path.abspath(entry) for entry in sys.path]
+        os.chdir(folder)
     for name in names:
         print(json.dumps({"begin": name}), file=results, flush=True)
         faulthandler.dump_traceback_later(limit, exit=True)
