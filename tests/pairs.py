@@ -3,8 +3,8 @@
     python -m tests.pairs [--keep] [--write] torch+torch_npu ... [-- arguments of pytest]
 
 They have the Python that runs this. What happened is printed as a table. With --write it also goes to tests/pairs.json
-and from there into docs/supported.md. An environment takes about 8 GB: there is one at a time, removed when its tests have
-ended, unless --keep is given.
+and from there into docs/supported.md. An environment takes about 8 GB: there is one at a time, removed when its tests
+have ended, unless --keep is given.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="+", metavar="torch+torch_npu")
     parser.add_argument("--keep", action="store_true", help="leave the environments in build/pairs")
-    parser.add_argument("--write", action="store_true", help="write tests/pairs.json and the table of docs/supported.md")
+    parser.add_argument("--write", action="store_true", help="write tests/pairs.json and the page of pairs")
     own, behind = sys.argv[1:], []
     if "--" in own:
         own, behind = own[: own.index("--")], own[own.index("--") + 1 :]

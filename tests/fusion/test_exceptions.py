@@ -1,4 +1,4 @@
-"""Where the node of a gate that was written out gives something else: each line of the documentation's table, and no more."""
+"""Where the node of a gate that was written out gives something else: each line of the page's table, and no more."""
 
 import pytest
 import torch
