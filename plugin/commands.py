@@ -1,6 +1,6 @@
 """`python -m ascend_moe_gating COMMAND`: the commands, and where each of them lives.
 
-Nothing of torch is imported here: a command decides for itself what it needs, and `doctor` must run where torch does not.
+Nothing of torch is imported here: a command imports what it needs, and `doctor` must run where torch does not.
 """
 
 from __future__ import annotations

@@ -24,7 +24,8 @@ class Progress:
         gone = self.clock() - self.begin
         to_go = gone / self.done * (self.total - self.done)
         failed = f"{self.failed or 'none'} failed"
-        counted = f"[{self.done * 100 // self.total:3}%] {self.done} of {self.total} tests in {_minutes(gone)}, {failed}"
+        percent = self.done * 100 // self.total
+        counted = f"[{percent:3}%] {self.done} of {self.total} tests in {_minutes(gone)}, {failed}"
         return counted if self.done == self.total else f"{counted}, about {_minutes(to_go)} to go"
 
     def ended(self, failed: bool, name: str) -> None:

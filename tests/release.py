@@ -1,9 +1,9 @@
 """A release, step by step: `make release` walks through the list of RELEASE.md.
 
-    python -m tests.release [--again]     run the steps that have not passed for this commit, and stop at one that fails
-    python -m tests.release --list        the steps, and which of them have passed
-    python -m tests.release --version     whether pyproject.toml, CHANGELOG.md and the tags agree on what is released
-    python -m tests.release --number      the version
+python -m tests.release [--again]     run the steps that have not passed for this commit, and stop at one that fails
+python -m tests.release --list        the steps, and which of them have passed
+python -m tests.release --version     whether pyproject.toml, CHANGELOG.md and the tags agree on what is released
+python -m tests.release --number      the version
 """
 
 from __future__ import annotations
