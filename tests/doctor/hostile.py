@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -9,14 +10,12 @@ import shutil
 import subprocess
 import tempfile
 import venv
-from importlib import metadata
 from pathlib import Path
 
 import ascend_moe_gating
 from tests.programs import ROOT
 
 LIBRARIES = Path(str(ascend_moe_gating.simulator.library.folder()))
-REAL = Path(metadata.distribution("torch").locate_file(""))  # where the torch of these tests is
 
 
 def copy_package(folder):
@@ -34,6 +33,7 @@ def copy_package(folder):
 def bare():
     """The Python of an environment that has this package and nothing else."""
     folder = Path(tempfile.mkdtemp(prefix="bare-"))
+    atexit.register(shutil.rmtree, folder)
     venv.create(folder, symlinks=True, with_pip=False)
     copy_package(next((folder / "lib").iterdir()) / "site-packages")
     return folder / "bin" / "python"
