@@ -135,7 +135,7 @@ ifeq ($(HOST),host)
 	$(PYTHON) -c "import site; print(*site.getsitepackages(), site.getusersitepackages(), sep='\n')" \
 	  > $$($(BIN)/python -c "import site; print(site.getsitepackages()[0])")/host.pth
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest tqdm ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers Sphinx myst-parser furo latex2mathml
+	  numpy protobuf packaging pyyaml pytest pytest-xdist hypothesis expecttest tqdm pyelftools ruff mypy clang-format pre-commit pre-commit-hooks cmake matplotlib networkx transformers Sphinx myst-parser furo latex2mathml
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
 endif

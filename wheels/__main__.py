@@ -5,6 +5,7 @@ Needs g++-12 of both architectures, and an emulator to test the libraries that a
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ def demand_programs() -> None:
         sys.exit(f"make wheels needs what is not installed: apt-get install {' '.join(missing)}")
 
 
+@functools.cache
 def epoch() -> str:
     """The seconds that all files are dated with: of the last commit, if SOURCE_DATE_EPOCH does not say otherwise."""
     git = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
