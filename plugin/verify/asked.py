@@ -33,6 +33,7 @@ _MOST_ROUTED = (routing_cases.Case("more experts than the 950 takes", 3, 128, 65
 def softmaxes(operator: str, every_dtype: bool) -> list[Later]:
     """Of either operator of a softmax: the cases, and all kinds of finite logits, ties and -inf."""
     table = [case for case in softmax_cases.CASES if operator == SOFTMAX_V2 or not case.options]
+    table.append(softmax_cases.Case("more experts than the 950 takes of the first operator", (2, 2049), 4))
     asked = _later(functools.partial(_softmax, operator), table, every_dtype)
     renorms = (0,) if operator == SOFTMAX else (0, 1)
     for turn, (kind, renorm) in enumerate(itertools.product(_SOFTMAX_KINDS, renorms)):

@@ -18,7 +18,7 @@ from ascend_moe_gating.plugin.verify.ulp import Array, Distances, rounded, ulp
 RESULTS = {GATING: ("y", "expert_idx", "norm_out"), SOFTMAX: ("y", "expert_idx", "row_idx")}
 _V2_RESULTS = ("y", "expert_idx", "softmax_result")
 _SENSIBLE = 64  # ULP: what is less certain says nothing about accuracy
-_ANALYSED = 300  # rows of a check; the others count as wrong
+_ANALYSED = 100  # wrong rows of a check: behind them all that differ count as wrong
 
 _NO_EXPERT, _TWICE, _NOT_THESE = "names experts that do not exist", "chooses an expert twice", "must be others"
 _OTHERWISE = "chooses or orders other experts, which are further apart than rounding, or equal and not the lower first"
@@ -135,13 +135,13 @@ def _judge_choice(judged: _Judged, right: Expected, ids: Array, own: Expected | 
     wanted = right.ids if finished is None else numpy.where(finished.numpy().reshape(-1, 1), experts, right.ids)
     chosen = right.ids.copy()
     kinds: dict[str, list[int]] = {kind: [] for kind in _ORDERS}
-    for number, row in enumerate(numpy.flatnonzero((ids != wanted).any(1))):
+    for row in numpy.flatnonzero((ids != wanted).any(1)):
         kind = _kind(right, ids, int(row), experts)
         if kind not in (_NO_EXPERT, _TWICE):
             chosen[row] = ids[row]
         if "input_ids" in question.tensors or (finished is not None and finished.reshape(-1)[row]):
             kind = _NOT_THESE
-        elif kind == _OTHERWISE and number < _ANALYSED:
+        elif kind == _OTHERWISE and len(kinds[_OTHERWISE]) < _ANALYSED:
             kind = _analysed(right, ids, int(row), own)
         kinds[kind].append(int(row))
     judged.outcome.undetermined += len(kinds.pop(_UNDETERMINED))

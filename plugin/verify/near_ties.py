@@ -11,7 +11,6 @@ equals. Where groups are dropped, which ones is open.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, islice
 from typing import NamedTuple
 
 import numpy
@@ -19,7 +18,6 @@ import numpy
 from ascend_moe_gating.plugin.verify.expected import Expected
 from ascend_moe_gating.plugin.verify.ulp import Array, ulp
 
-_MOST_SETS = 300  # of groups that may have been kept
 _MINUS_INF = -1e300  # NaN comes behind it
 
 
@@ -71,16 +69,14 @@ def possible(expected: Expected, row: int, ids: Array) -> bool:
         if expected.group_count == 1:
             return _ordered(known, ids)
         size = experts // expected.group_count
-        for kept in _kept_groups(known, expected):
-            dropped = numpy.repeat(~kept, size)
-            masked = Row(
-                numpy.where(dropped, _MINUS_INF, known.low),
-                numpy.where(dropped, _MINUS_INF, known.high),
-                numpy.where(dropped, -1, known.classes),
-            )
-            if _ordered(masked, ids):
-                return True
-        return False
+        return any(_ordered(_without(known, ~kept, size), ids) for kept in _kept_groups(known, expected, ids))
+
+
+def _without(row: Row, dropped: Array, size: int) -> Row:
+    """The row where the experts of some groups are dropped."""
+    each = numpy.repeat(dropped, size)
+    low, high = (numpy.where(each, _MINUS_INF, values) for values in (row.low, row.high))
+    return Row(low, high, numpy.where(each, -1, row.classes))
 
 
 def _row(expected: Expected, row: int) -> Row:
@@ -110,17 +106,49 @@ def _ordered(row: Row, ids: Array) -> bool:
     return True
 
 
-def _kept_groups(row: Row, expected: Expected) -> Iterator[Array]:
-    """The sets of groups, as masks, that may be the best."""
+def _kept_groups(row: Row, expected: Expected, ids: Array) -> Iterator[Array]:
+    """Sets of groups, as masks, that may be the best and of which these experts may be chosen.
+
+    The groups of the experts are among them, and those that are certainly kept. Which of the groups in doubt are kept
+    without giving an expert does not matter as long as none of theirs is better: the first such, and the best, are
+    tried.
+    """
     low, high, keys = _group_scores(row, expected)
     certain = numpy.array([(high >= at).sum() - 1 < expected.k_group for at in low])
     excluded = numpy.array([(low > at).sum() >= expected.k_group for at in high])
-    in_doubt = numpy.flatnonzero(~certain & ~excluded)
-    for some in islice(combinations(in_doubt, expected.k_group - int(certain.sum())), _MOST_SETS):
-        kept = certain.copy()
-        kept[list(some)] = True
-        if not any(keys[i] == keys[j] and kept[j] and not kept[i] for j in range(len(keys)) for i in range(j)):
-            yield kept
+    size = len(row.low) // expected.group_count
+    numbers = ids[row.low[ids] > _MINUS_INF]
+    for of_numbers in dict.fromkeys((len(numbers), _in_order(row, numbers))):
+        needed = certain.copy()
+        needed[numbers[:of_numbers] // size] = True
+        open_places = expected.k_group - int(needed.sum())
+        if open_places < 0 or (needed & excluded).any():
+            continue
+        in_doubt = numpy.flatnonzero(~needed & ~excluded)
+        worst = row.high[ids].min()
+        silent = in_doubt[row.low.reshape(-1, size).max(1)[in_doubt] <= worst]
+        for others in (silent, silent[numpy.argsort(-high[silent], kind="stable")]):
+            kept = needed.copy()
+            kept[others[:open_places]] = True
+            if kept.sum() == expected.k_group and not _keeps_a_later_equal(kept, keys):
+                yield kept
+
+
+def _in_order(row: Row, ids: Array) -> int:
+    """How many of these experts are in the order of their scores: those behind may be of dropped groups."""
+    falls = row.low[ids] > numpy.minimum.accumulate(row.high[ids])
+    return int(numpy.argmax(falls)) if falls.any() else len(ids)
+
+
+def _keeps_a_later_equal(kept: Array, keys: list[object]) -> bool:
+    """Whether of groups of the same score one is kept though an earlier one is not."""
+    gone: set[object] = set()
+    for group, key in enumerate(keys):
+        if kept[group] and key in gone:
+            return True
+        if not kept[group]:
+            gone.add(key)
+    return False
 
 
 def _group_scores(row: Row, expected: Expected) -> tuple[Array, Array, list[object]]:

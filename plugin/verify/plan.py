@@ -138,6 +138,8 @@ class Plan:
             return "it is the public function's"
         if path.errors != "ours" and (broken.types_only or broken.stays):
             return "torch's dispatcher refuses it before a kernel sees it"
+        if path.compiles and broken.stays:
+            return "torch refuses it while compiling"
         if path.errors == "device" and broken.operator != GATING and broken.numbers.get("k") == 0:
             return "without results nothing is launched"
         if "input_ids" in {**broken.tensors, **broken.numbers} and not self._has_routing(path):

@@ -25,23 +25,25 @@ KINDS = {  # and the result in which the quick run finds it
     "places from 32 on": "expert_idx",
 }
 
+ON_CPU = ("next on ties", "above 2047 tokens", "every ninth launch is lost")  # the same kernel, by another door
+
 
 @pytest.fixture(scope="module")
 def found(wrong_kernel):
     """Of the stand-in and of the CPU."""
 
     def run(device):
-        arguments = ["-m", "tests.verify.find_wrong", device, "none", *KINDS]
+        kinds = KINDS if device == "npu" else ON_CPU
+        arguments = ["-m", "tests.verify.find_wrong", device, "none", *kinds]
         result = start(arguments, LD_PRELOAD=wrong_kernel, TORCH_DEVICE_BACKEND_AUTOLOAD="0")
         assert result.returncode == 0, result.stderr
-        return json.loads(result.stdout)
+        return json.loads(result.stdout.splitlines()[-1])  # torch_npu may print before it
 
     return {device: run(device) for device in ("npu", "cpu")}
 
 
 @pytest.mark.stand_in
-@pytest.mark.parametrize("device", ["npu", "cpu"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "device"), [*((kind, "npu") for kind in KINDS), *((kind, "cpu") for kind in ON_CPU)])
 def test_it_is_found(found, kind, device):
     finding = found[device][kind]
     assert finding["group"], finding
@@ -64,7 +66,8 @@ def test_it_is_named_in_the_terminal_in_json_and_on_the_page(wrong_run):
     assert wrong_run.json["verdict"] == "something differs"
     mismatches = [m for m in wrong_run.json["mismatches"] if m["says"].startswith(says)]
     assert mismatches
-    assert all(m["result"] == "norm_out" for m in wrong_run.json["mismatches"] if not m["near_tie"])
+    results = {m["result"] for m in wrong_run.json["mismatches"] if not m["near_tie"]}
+    assert results <= {"norm_out", "expert_idx"}  # the order is not that of the scores which are returned
     assert says in wrong_run.html
     tallies = {tally["group"]: tally for tally in wrong_run.json["tallies"]}
     assert tallies["cases"]["wrong"] > 100
