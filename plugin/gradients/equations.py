@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from ascend_moe_gating.plugin.constraints.norm_types import SIGMOID, SOFTMAX
+from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import MAX_EXPERTS
 
 _LINEAR = 20.0  # above it softplus(x) is x
 _FAR = -17.0  # below it softplus(x) is exp(x) to float32's last bit, and sqrt(softplus(x)) is exp(x / 2)
@@ -59,9 +60,11 @@ def gradient(
 ) -> torch.Tensor:
     """The gradient with respect to x of y and norm_out; None stands for a gradient of zeros.
 
-    On the CPU by the compiled kernel, unless this is to be differentiated again.
+    On the CPU by the compiled kernel, unless this is to be differentiated again, or has more experts than it takes: a
+    softmax may.
     """
-    if x.device.type == "cpu" and x.dtype != torch.float64 and not torch.is_grad_enabled():
+    kernel_takes = x.dtype != torch.float64 and x.shape[1] <= MAX_EXPERTS
+    if x.device.type == "cpu" and kernel_takes and not torch.is_grad_enabled():
         kernel = torch.ops.ascend_moe_gating.npu_moe_gating_top_k_gradient.default
         return kernel(x, experts, grad_y, grad_scores, *how)
     wide, experts = _wide(x), experts.long()

@@ -281,6 +281,17 @@ def test_softmaxes(device, dimensions, more):
     assert_close(given.grad, logits.grad, torch.float32)
 
 
+@pytest.mark.parametrize("device", ["cpu", "npu"])
+def test_a_softmax_of_more_experts_than_the_kernel_for_gradients_takes(device):
+    x = torch.randn(3, 5000)
+    weights = torch.randn(3, 8)
+    given = x.to(device, copy=True).requires_grad_()
+    (weights.to(device) * npu_moe_gating_top_k_softmax_v2(given, k=8)[0]).sum().backward()
+    logits = x.double().requires_grad_()
+    (weights * logits.softmax(1).topk(8).values).sum().backward()
+    assert_close(given.grad, logits.grad, torch.float32)
+
+
 def test_an_expert_that_does_not_exist_is_refused():
     gradient = torch.ops.ascend_moe_gating.npu_moe_gating_top_k_gradient
     x, grad_y = torch.randn(2, 8), torch.randn(2, 2)
