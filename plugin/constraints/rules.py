@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,9 +25,11 @@ class Constraint(NamedTuple):
 
 
 def check_types(call: Iterable[object], parameters: tuple[Parameter, ...]) -> None:
-    """Raise for the first argument whose Python type its parameter does not take."""
+    """Raise for the first argument whose Python type its parameter does not take, or whose integer no float holds."""
     for value, (name, schema_type, types, kind, label) in zip(call, parameters, strict=True):
         if isinstance(value, types):
+            if schema_type == "float" and isinstance(value, int) and abs(value) > sys.float_info.max:
+                raise ValueError(f"{name} must be a number that a float holds, got {value}")
             continue
         # Of a float that dynamo has made a symbol nothing else may be asked.
         if schema_type == "Tensor" or isinstance(value, float) or not stands_for_a_number(value):

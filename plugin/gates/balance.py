@@ -1,14 +1,15 @@
 """What keeps experts evenly busy, and what follows the choice: small functions of a gate's results.
 
 On CPU and NPU tensors, in eager mode and inside torch.compile. Tokens are rows: weights and expert_idx are [tokens, k].
-An `expert_idx` of the number of experts stands for no expert, as in npu_moe_gating_top_k_softmax.
+An `expert_idx` of the number of experts stands for no expert, as in npu_moe_gating_top_k_softmax. One beyond is an
+error of torch's where it reads the values: at once on the CPU.
 """
 
 from __future__ import annotations
 
 import torch
 
-from ascend_moe_gating.plugin.constraints.rules import name_of
+from ascend_moe_gating.plugin.constraints.rules import name_of, refuse_type
 
 __all__ = [
     "append_shared_experts",
@@ -34,7 +35,8 @@ def tokens_per_expert(expert_idx: torch.Tensor, experts: int, kept: torch.Tensor
     Raises:
         ValueError, TypeError: A shape or dtype is another.
     """
-    _check_rows("expert_idx", expert_idx)
+    _check_experts(expert_idx)
+    _check_int("experts", experts, 1)
     ones = torch.ones_like(expert_idx, dtype=torch.float32)
     if kept is not None:
         _check_kept(kept, expert_idx)
@@ -61,6 +63,8 @@ def update_bias(bias: torch.Tensor, load: torch.Tensor, rate: float = 1e-3) -> t
 
     Source: DeepSeek-V3 technical report, section 2.1.2.
     """
+    _check_tensors(bias=bias, load=load)
+    _check_number("rate", rate)
     if bias.shape != load.shape or bias.dim() != 1:
         raise ValueError(f"load must have the shape of bias, {list(bias.shape)}, got {list(load.shape)}")
     if bias.dtype != torch.float32:
@@ -95,10 +99,12 @@ def sequence_balance_loss(
     Source: DeepSeek-V3 technical report, equations 17 to 20.
     """
     _check_rows("scores", scores)
-    _check_rows("expert_idx", expert_idx)
+    _check_experts(expert_idx, scores, "scores")
+    _check_int("sequences", sequences, 1)
+    _check_number("factor", factor)
     tokens, experts = scores.shape
-    if sequences < 1 or tokens % sequences != 0:
-        raise ValueError(f"sequences must be at least 1 and divide the {tokens} tokens, got {sequences}")
+    if tokens % sequences != 0:
+        raise ValueError(f"sequences must divide the {tokens} tokens, got {sequences}")
     if kept is not None:
         _check_kept(kept, expert_idx)
     counts = torch.ones_like(scores[:, 0]) if kept is None else kept.float()
@@ -120,8 +126,13 @@ def drop_tokens(
         weights, expert_idx: [tokens, k].
         kept: bool [tokens].
         experts: Number of experts.
+
+    Raises:
+        ValueError, TypeError: A shape or dtype is another.
     """
-    _check_rows("expert_idx", expert_idx)
+    _check_rows("weights", weights)
+    _check_experts(expert_idx, weights, "weights")
+    _check_int("experts", experts, 1)
     _check_kept(kept, expert_idx)
     dropped = ~kept.unsqueeze(1)
     return weights.masked_fill(dropped, 0.0), expert_idx.masked_fill(dropped, experts)
@@ -139,9 +150,13 @@ def physical_experts(expert_idx: torch.Tensor, replicas: torch.Tensor, replica_c
     Returns:
         [tokens, k] in the dtype of expert_idx.
 
+    Raises:
+        ValueError, TypeError: A shape or dtype is another.
+
     Source: DeepSeek's load balancer for expert parallelism (EPLB), whose log2phy and logcnt these are.
     """
-    _check_rows("expert_idx", expert_idx)
+    _check_experts(expert_idx)
+    _check_tensors(replicas=replicas, replica_counts=replica_counts)
     if replicas.dim() != 2 or replica_counts.shape != replicas.shape[:1]:
         raise ValueError(
             "replicas must be [experts, most replicas] and replica_counts [experts], "
@@ -167,22 +182,65 @@ def append_shared_experts(
 
     Returns:
         weights and expert_idx [tokens, k + shared].
+
+    Raises:
+        ValueError, TypeError: A shape, dtype or number is another.
     """
-    _check_rows("expert_idx", expert_idx)
-    if shared < 0:
-        raise ValueError(f"shared must be at least 0, got {shared}")
+    _check_rows("weights", weights)
+    _check_experts(expert_idx, weights, "weights")
+    _check_int("experts", experts, 1)
+    _check_int("shared", shared, 0)
+    if not weights.dtype.is_floating_point:
+        raise TypeError(f"weights must be floating point, got {name_of(weights.dtype)}")
+    _check_number("weight", weight, weights.dtype)
     tokens = expert_idx.shape[0]
     numbers = torch.arange(experts, experts + shared, device=expert_idx.device, dtype=expert_idx.dtype)
     constant = torch.full((tokens, shared), weight, device=weights.device, dtype=weights.dtype)
     return torch.cat((weights, constant), 1), torch.cat((expert_idx, numbers.expand(tokens, shared)), 1)
 
 
+def _check_tensors(**tensors: object) -> None:
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            refuse_type(name, "a Tensor", "", value=tensor)
+
+
+def _check_int(name: str, value: object, least: int) -> None:
+    if not isinstance(value, (int, torch.SymInt)) or isinstance(value, bool):
+        refuse_type(name, "an int", "", value=value)
+    if value < least or value >= 2**31:
+        raise ValueError(f"{name} must be at least {least}, and an int32, got {value}")
+
+
+def _check_number(name: str, value: object, dtype: torch.dtype = torch.float32) -> None:
+    if isinstance(value, torch.Tensor) and value.dim() == 0 and not value.is_complex():
+        return
+    if not isinstance(value, (int, float, torch.SymInt, torch.SymFloat)):
+        refuse_type(name, "a number", "", value=value)
+    most = min(torch.finfo(dtype).max, 2**63 - 1) if isinstance(value, int) else torch.finfo(dtype).max
+    if most < abs(value) < float("inf"):
+        raise ValueError(f"{name} must be a number that {name_of(dtype)} and torch's integers hold, got {value}")
+
+
+def _check_experts(expert_idx: torch.Tensor, beside: torch.Tensor | None = None, name: str = "") -> None:
+    """[tokens, k] integers; as many tokens as another argument has."""
+    _check_rows("expert_idx", expert_idx)
+    if expert_idx.dtype.is_floating_point or expert_idx.dtype.is_complex or expert_idx.dtype == torch.bool:
+        raise TypeError(f"expert_idx must hold integers, got {name_of(expert_idx.dtype)}")
+    if beside is not None and beside.shape[0] != expert_idx.shape[0]:
+        raise ValueError(
+            f"expert_idx must have the tokens of {name}, {beside.shape[0]}, got shape {list(expert_idx.shape)}"
+        )
+
+
 def _check_rows(name: str, tensor: torch.Tensor) -> None:
+    _check_tensors(**{name: tensor})
     if tensor.dim() != 2:
         raise ValueError(f"{name} must have 2 dimensions, tokens first, got shape {list(tensor.shape)}")
 
 
 def _check_kept(kept: torch.Tensor, expert_idx: torch.Tensor) -> None:
+    _check_tensors(kept=kept)
     if kept.shape != expert_idx.shape[:1]:
         raise ValueError(f"kept must have one dimension of {expert_idx.shape[0]} tokens, got shape {list(kept.shape)}")
     if kept.dtype != torch.bool:

@@ -72,7 +72,11 @@ class GateConfig:
 
         Raises:
             NotImplementedError: The operator does not compute this gate, or the family is not known.
+            ValueError: The configuration lacks what says it, or a value breaks a constraint.
+            TypeError: A value or layer has a wrong Python type.
         """
+        if layer is not None and (not isinstance(layer, int) or isinstance(layer, bool)):
+            raise TypeError(f"layer must be an int or None, got {layer!r}")
         return cls(**gate_of(config, layer))
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from ascend_moe_gating.plugin.constraints.needs import missing
 from ascend_moe_gating.plugin.constraints.norm_types import SOFTMAX
 from ascend_moe_gating.plugin.constraints.npu_moe_gating_top_k import NEEDS, Call
-from ascend_moe_gating.plugin.constraints.rules import Described, name_of
+from ascend_moe_gating.plugin.constraints.rules import Described, name_of, refuse_type
 from ascend_moe_gating.plugin.gates.config import GateConfig
 from ascend_moe_gating.plugin.npu_moe_gating_top_k import npu_moe_gating_top_k
 
@@ -84,7 +84,8 @@ class MoEGate(nn.Module):
             with return_scores also the scores of all experts, without bias, [tokens, experts] float32.
 
         Raises:
-            TypeError: The weight or a bias is no float32: something casts it for the forward pass.
+            TypeError: An argument is no tensor; or the weight or a bias is no float32: something casts it for the
+                forward pass.
             ValueError: The last dimension is not hidden_size; or input_ids is missing, or not wanted.
         """
         self._check(hidden_states, input_ids)
@@ -111,6 +112,10 @@ class MoEGate(nn.Module):
         return (weights, expert_idx, scores) if return_scores else (weights, expert_idx)
 
     def _check(self, hidden_states: torch.Tensor, input_ids: torch.Tensor | None) -> None:
+        if not isinstance(hidden_states, torch.Tensor):
+            refuse_type("hidden_states", "a Tensor", "", value=hidden_states)
+        if not isinstance(input_ids, (torch.Tensor, type(None))):
+            refuse_type("input_ids", "a Tensor or None", "", value=input_ids)
         if hidden_states.dim() == 0 or hidden_states.shape[-1] != self.config.hidden_size:
             raise ValueError(
                 f"hidden_states must have a last dimension of {self.config.hidden_size} (= hidden_size), got shape "

@@ -18,16 +18,20 @@ def gate_of(config: Any, layer: int | None) -> Gate:
     """The arguments of GateConfig."""
     config = getattr(config, "text_config", config)
     family = getattr(config, "model_type", None)
-    if family in _REFUSED:
+    known = isinstance(family, str)
+    if known and family in _REFUSED:
         raise NotImplementedError(f"the gate of {family} is not what npu_moe_gating_top_k computes: {_REFUSED[family]}")
-    if family not in _FAMILIES:
+    if not known or family not in _FAMILIES:
         raise NotImplementedError(f"model_type must be one of {', '.join(_FAMILIES)}, got {family}")
-    sizes = {"hidden_size": config.hidden_size, "experts": _experts(config), "k": _first(config, *_K)}
+    sizes = {name: _first(config, *names) for name, names in _SIZES.items()}
     return {**sizes, **_FAMILIES[family](config, layer)}
 
 
-_K = ("num_experts_per_tok", "moe_k")
-_EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+_SIZES = {
+    "hidden_size": ("hidden_size",),
+    "experts": ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts"),
+    "k": ("num_experts_per_tok", "moe_k"),
+}
 
 
 def _first(config: Any, *names: str) -> Any:
@@ -37,8 +41,11 @@ def _first(config: Any, *names: str) -> Any:
     raise ValueError(f"the configuration of {config.model_type} must have {' or '.join(names)}, got none")
 
 
-def _experts(config: Any) -> int:
-    return int(_first(config, *_EXPERTS))
+def _flag(config: Any, name: str) -> bool:
+    value = _first(config, name)
+    if not isinstance(value, (bool, int)):
+        raise TypeError(f"{name} of the configuration must be a bool, got {value!r}")
+    return bool(value)
 
 
 def _refuse(config: Any, why: str) -> NotImplementedError:
@@ -47,44 +54,51 @@ def _refuse(config: Any, why: str) -> NotImplementedError:
 
 def _grouped_sigmoid(config: Any, layer: int | None) -> Gate:
     """DeepSeek-V3 and those who follow it: the groups by the sum of their two best, weights divided by their sum."""
-    if not config.norm_topk_prob:
+    if not _flag(config, "norm_topk_prob"):
         raise _refuse(config, "norm_topk_prob is False, and a sigmoid's weights are always divided by their sum")
     return {
-        "k_group": config.topk_group,
-        "group_count": config.n_group,
-        "routed_scaling_factor": config.routed_scaling_factor,
+        "k_group": _first(config, "topk_group"),
+        "group_count": _first(config, "n_group"),
+        "routed_scaling_factor": _first(config, "routed_scaling_factor"),
     }
 
 
 def _deepseek_v2(config: Any, layer: int | None) -> Gate:
-    gate = {**_SOFTMAX, "routed_scaling_factor": config.routed_scaling_factor}
-    if config.topk_method == "greedy":
+    gate = {**_SOFTMAX, "routed_scaling_factor": _first(config, "routed_scaling_factor")}
+    method = _first(config, "topk_method")
+    if method == "greedy":
         return gate
-    if config.topk_method == "group_limited_greedy":
-        return {**gate, "k_group": config.topk_group, "group_count": config.n_group, "group_select_mode": 0}
-    raise _refuse(config, f"topk_method is {config.topk_method}")
+    if method == "group_limited_greedy":
+        groups = {"k_group": _first(config, "topk_group"), "group_count": _first(config, "n_group")}
+        return {**gate, **groups, "group_select_mode": 0}
+    raise _refuse(config, f"topk_method is {method}")
 
 
 def _deepseek_v4(config: Any, layer: int | None) -> Gate:
     kinds = getattr(config, "mlp_layer_types", None)
+    if not isinstance(kinds, (list, tuple, type(None))):
+        raise TypeError(f"mlp_layer_types of the configuration must be a list, got {kinds!r}")
     if layer is None and kinds is not None and "hash_moe" in kinds:
         raise ValueError("layer must be given for deepseek_v4, whose first layers route by a table, got None")
+    if layer is not None and kinds is not None and not -len(kinds) <= layer < len(kinds):
+        raise ValueError(f"layer must be one of the {len(kinds)} of the configuration, got {layer}")
     by_table = layer is not None and kinds is not None and kinds[layer] == "hash_moe"
     norm_types = {"softmax": SOFTMAX, "sigmoid": SIGMOID, "sqrtsoftplus": SQRT_SOFTPLUS}
-    if config.scoring_func not in norm_types:
-        raise _refuse(config, f"scoring_func is {config.scoring_func}")
+    function = _first(config, "scoring_func")
+    if not isinstance(function, str) or function not in norm_types:
+        raise _refuse(config, f"scoring_func is {function}")
     return {
-        "norm_type": norm_types[config.scoring_func],
+        "norm_type": norm_types[function],
         "renorm": 1,
-        "routed_scaling_factor": config.routed_scaling_factor,
+        "routed_scaling_factor": _first(config, "routed_scaling_factor"),
         "bias": not by_table,
-        "vocabulary": config.vocab_size if by_table else None,
+        "vocabulary": _first(config, "vocab_size") if by_table else None,
     }
 
 
 def _softmax(config: Any, layer: int | None) -> Gate:
     """Softmax, and where the configuration has it the weights divided by their sum."""
-    return {**_SOFTMAX, "renorm": int(config.norm_topk_prob)}
+    return {**_SOFTMAX, "renorm": int(_flag(config, "norm_topk_prob"))}
 
 
 def _softmax_divided(config: Any, layer: int | None) -> Gate:
