@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from wheels import check, native, old_user_land, stubs
-from wheels.baseline import ARCHITECTURES, POLICY
+from wheels.baseline import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK, DIST = ROOT / "build" / "wheels", ROOT / "dist"
@@ -70,7 +70,7 @@ def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
     }
     run("build", "--wheel", "--no-isolation", "--outdir", folder / "plain", source, **settings)
     plain, repaired = next((folder / "plain").glob("*.whl")), folder / "repaired"
-    run("auditwheel", "repair", "--plat", f"{POLICY}_{architecture}", "--wheel-dir", repaired, plain)
+    run("auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, plain)
     return next(repaired.glob("*.whl"))
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elftools.elf.elffile import ELFFile
 
 NEWEST = {"GLIBC": (2, 27), "GLIBCXX": (3, 4, 24), "CXXABI": (1, 3, 11), "GCC": (7, 0, 0)}
-POLICY = "manylinux_2_28"
+POLICY = (2, 28)  # of manylinux, which says glibc alone
 ARCHITECTURES = ("x86_64", "aarch64")
 
 
@@ -41,7 +41,7 @@ def old_enough(version: str) -> bool:
 def defined(library: Path) -> Iterator[Symbol]:
     """What a library offers under a version, by every version that it has of a name."""
     with library.open("rb") as file:
-        elf = ELFFile(file)
+        elf: Any = ELFFile(file)
         versions = elf.get_section_by_name(".gnu.version_d").iter_versions()
         names = {version.entry["vd_ndx"]: next(parts).name for version, parts in versions}
         indices = elf.get_section_by_name(".gnu.version")
@@ -54,7 +54,7 @@ def defined(library: Path) -> Iterator[Symbol]:
 def needed(library: Path) -> set[str]:
     """The versions that a library asks of others, as GLIBC_2.17."""
     with library.open("rb") as file:
-        section = ELFFile(file).get_section_by_name(".gnu.version_r")
+        section: Any = ELFFile(file).get_section_by_name(".gnu.version_r")
         return {part.name for _, parts in section.iter_versions() for part in parts} if section else set()
 
 
@@ -62,5 +62,5 @@ def dynamic(library: Path, tag: str) -> list[str]:
     """The entries of this tag, as DT_NEEDED, of a library's dynamic section."""
     attribute = tag.removeprefix("DT_").lower()
     with library.open("rb") as file:
-        section = ELFFile(file).get_section_by_name(".dynamic")
+        section: Any = ELFFile(file).get_section_by_name(".dynamic")
         return [getattr(entry, attribute) for entry in section.iter_tags(tag)]

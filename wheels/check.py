@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -48,21 +49,17 @@ def libraries(folder: Path) -> list[Path]:
 
 
 def wheel(path: Path, unpacked: Path, foreign: Iterable[Path]) -> Iterator[str]:
-    """Of a wheel, also as it is unpacked: auditwheel's verdict, and that of each library."""
+    """Of a wheel and its files: the name and auditwheel's verdict are within POLICY, the libraries are right."""
     shown = subprocess.run([sys.executable, "-m", "auditwheel", "show", "--json", path], capture_output=True, text=True)
     verdict = json.loads(shown.stdout)["overall_tag"] if shown.returncode == 0 else shown.stderr
-    limit = f"{POLICY}_{architecture(path)}"
-    if limit not in path.name or _glibc(verdict) is None or _glibc(verdict) > _glibc(limit):  # type: ignore[operator]
-        yield f"{path.name}: auditwheel's verdict is {verdict}, above {limit}"
+    for what, tag in (("the name", path.stem.split("-")[-1]), ("auditwheel's verdict", verdict)):
+        glibc = re.fullmatch(r"manylinux_(\d+)_(\d+)_\w+", tag)
+        if glibc is None or (int(glibc[1]), int(glibc[2])) > POLICY:
+            yield f"{path.name}: {what} is {tag}, which is not within manylinux_{POLICY[0]}_{POLICY[1]}"
     if len(libraries(unpacked)) != LIBRARIES:
         yield f"{path.name} has {len(libraries(unpacked))} libraries instead of {LIBRARIES}"
     for each in libraries(unpacked):
         yield from library(each, foreign)
-
-
-def architecture(path: Path) -> str:
-    """x86_64 or aarch64, of a wheel's name."""
-    return path.stem.rsplit("manylinux_", 1)[1].split("_", 2)[2]
 
 
 def same_python(wheels: list[Path]) -> Iterator[str]:
@@ -88,9 +85,3 @@ def same_bytes(first: Path, second: Path) -> Iterator[str]:
     """Of two builds in different folders."""
     if first.read_bytes() != second.read_bytes():
         yield f"{first.name} is another one when it is built again: compare {first} with {second}"
-
-
-def _glibc(tag: str) -> tuple[int, int] | None:
-    """(2, 28) of manylinux_2_28_x86_64."""
-    parts = tag.split("_")
-    return (int(parts[1]), int(parts[2])) if parts[0] == "manylinux" and len(parts) > 3 else None

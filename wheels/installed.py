@@ -42,12 +42,12 @@ def programs(folder: Path) -> Path:
 def set_up(folder: Path, path: Path) -> Path:
     """An environment with what requirements.txt pins, and the wheel of this machine; gives its Python."""
     python, listed, done = folder / "bin" / "python", ROOT / "requirements.txt", folder / "requirements.txt"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     if not done.is_file() or done.read_bytes() != listed.read_bytes():
         venv.create(folder, with_pip=True, clear=True)
         subprocess.run([*pip, "--requirement", listed], check=True)
         shutil.copy(listed, done)
-    offline = ["--no-index", "--no-deps", "--force-reinstall", "--find-links", DIST, "--only-binary", ":all:"]
+    offline = ["--no-index", "--no-deps", "--force-reinstall", "--find-links", str(DIST), "--only-binary", ":all:"]
     subprocess.run([*pip, *offline, "ascend-moe-gating"], check=True, env=environment(path))
     return python
 

@@ -64,31 +64,33 @@ def test_threads_without_libpthread_are_named(tmp_path):
     assert any("starts threads, and does not load libpthread" in complaint for complaint in check.library(path, []))
 
 
+NAME, COUNT = "ascend_moe_gating-1.0-py3-none-{}.whl", "has 0 libraries instead of 13"
+
+
 @pytest.mark.parametrize(
-    ("verdict", "accepted"),
+    ("tag", "verdict", "wrong"),
     [
-        ("manylinux_2_27_aarch64", True),
-        ("manylinux_2_28_aarch64", True),
-        ("manylinux_2_34_aarch64", False),
-        ("linux_aarch64", False),
+        ("manylinux_2_27_aarch64", "manylinux_2_27_aarch64", None),
+        ("manylinux_2_28_x86_64", "manylinux_2_28_x86_64", None),
+        ("manylinux_2_28_aarch64", "manylinux_2_34_aarch64", "auditwheel's verdict is manylinux_2_34_aarch64"),
+        ("manylinux_2_28_aarch64", "linux_aarch64", "auditwheel's verdict is linux_aarch64"),
+        ("manylinux_2_31_x86_64", "manylinux_2_28_x86_64", "the name is manylinux_2_31_x86_64"),
+        ("linux_x86_64", "manylinux_2_28_x86_64", "the name is linux_x86_64"),
     ],
 )
-def test_auditwheels_verdict(tmp_path, monkeypatch, verdict, accepted):
+def test_what_a_wheel_is_fit_for(tmp_path, monkeypatch, tag, verdict, wrong):
     shown = subprocess.CompletedProcess([], 0, json.dumps({"overall_tag": verdict}), "")
     monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: shown)
-    path = tmp_path / "ascend_moe_gating-1.0-py3-none-manylinux_2_27_aarch64.manylinux_2_28_aarch64.whl"
-    first, *rest = check.wheel(path, tmp_path, [])
-    assert (first != f"{path.name} has 0 libraries instead of 13") != accepted
-    assert rest == ([] if accepted else [f"{path.name} has 0 libraries instead of 13"])
+    name = NAME.format(tag)
+    of_the_tag = [f"{name}: {wrong}, which is not within manylinux_2_28"] if wrong else []
+    assert list(check.wheel(tmp_path / name, tmp_path, [])) == [*of_the_tag, f"{name} {COUNT}"]
 
 
-def test_a_wheel_that_auditwheel_does_not_take(tmp_path, monkeypatch):
-    shown = subprocess.CompletedProcess([], 1, "", "not a wheel")
-    monkeypatch.setattr(check.subprocess, "run", lambda *_, **__: shown)
-    path = tmp_path / "ascend_moe_gating-1.0-py3-none-manylinux_2_28_x86_64.whl"
-    assert next(check.wheel(path, tmp_path, [])).endswith(
-        "auditwheel's verdict is not a wheel, above manylinux_2_28_x86_64"
-    )
+def test_a_wheel_that_auditwheel_does_not_take(tmp_path):
+    """The file is not there."""
+    path = tmp_path / NAME.format("manylinux_2_28_x86_64")
+    refusal, _ = check.wheel(path, tmp_path, [])
+    assert refusal.startswith(f"{path.name}: auditwheel's verdict is ")
 
 
 def write_wheel(path, **files):
