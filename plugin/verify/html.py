@@ -24,8 +24,9 @@ def number(value: object, kind: str = "") -> str:
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Rows are of cells that are markup already; the first of each is its head. It scrolls where it is too wide."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    head = f"<thead><tr>{head}</tr></thead>" if heads else ""
     body = "".join(f"<tr><th>{first}</th>{''.join(cells)}</tr>" for first, *cells in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
 def details(summary: str, inner: str) -> str:

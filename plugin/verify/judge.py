@@ -8,8 +8,8 @@ import numpy
 import torch
 
 from ascend_moe_gating.plugin.constraints.rules import name_of
+from ascend_moe_gating.plugin.verify.choice import NEAR, UNDETERMINED, sorted_by_kind
 from ascend_moe_gating.plugin.verify.expected import Expected, by_own_scores, expected, weights
-from ascend_moe_gating.plugin.verify.near_ties import keeps_what_is_promised_of_nan, possible
 from ascend_moe_gating.plugin.verify.outcome import MISMATCHES_OF_A_CHECK, Accuracy, Mismatch, Outcome
 from ascend_moe_gating.plugin.verify.question import GATING, SOFTMAX, Question
 from ascend_moe_gating.plugin.verify.rows import described
@@ -18,15 +18,6 @@ from ascend_moe_gating.plugin.verify.ulp import Array, Distances, rounded, ulp
 RESULTS = {GATING: ("y", "expert_idx", "norm_out"), SOFTMAX: ("y", "expert_idx", "row_idx")}
 _V2_RESULTS = ("y", "expert_idx", "softmax_result")
 _SENSIBLE = 64  # ULP: what is less certain says nothing about accuracy
-_ANALYSED = 100  # wrong rows of a check: behind them all that differ count as wrong
-
-_NO_EXPERT, _TWICE, _NOT_THESE = "names experts that do not exist", "chooses an expert twice", "must be others"
-_OTHERWISE = "chooses or orders other experts, which are further apart than rounding, or equal and not the lower first"
-_NAN = "NaN is not behind the numbers, or these are not in order"
-_NEAR = "orders experts otherwise whose scores are closer than the rounding of float32 may be"
-_AGAINST_ITSELF = "orders experts, closer than the rounding of float32 may be, against the scores that it returns"
-_UNDETERMINED = "of NaN less is promised"
-_ORDERS = (_OTHERWISE, _NAN, _NO_EXPERT, _TWICE, _NOT_THESE, _AGAINST_ITSELF, _NEAR, _UNDETERMINED)
 
 
 class _Judged:
@@ -124,47 +115,19 @@ def _judge_scores(judged: _Judged, right: Expected, scores: Array) -> None:
 
 
 def _judge_choice(judged: _Judged, right: Expected, ids: Array, own: Expected | None) -> Array:
-    """Note rows of other experts than the reference's. Returns which experts y is to be judged by.
-
-    Args:
-        own: What is expected by the scores that the device itself has returned, if it has: then their rounding is no
-            excuse.
-    """
+    """Note rows of other experts than the reference's. Returns which experts y is to be judged by."""
     question, experts = judged.question, right.scores.exact.shape[1]
-    finished = question.tensors.get("finished")
-    wanted = right.ids if finished is None else numpy.where(finished.numpy().reshape(-1, 1), experts, right.ids)
-    chosen = right.ids.copy()
-    kinds: dict[str, list[int]] = {kind: [] for kind in _ORDERS}
-    for row in numpy.flatnonzero((ids != wanted).any(1)):
-        kind = _kind(right, ids, int(row), experts)
-        if kind not in (_NO_EXPERT, _TWICE):
-            chosen[row] = ids[row]
-        if "input_ids" in question.tensors or (finished is not None and finished.reshape(-1)[row]):
-            kind = _NOT_THESE
-        elif kind == _OTHERWISE and len(kinds[_OTHERWISE]) < _ANALYSED:
-            kind = _analysed(right, ids, int(row), own)
-        kinds[kind].append(int(row))
-    judged.outcome.undetermined += len(kinds.pop(_UNDETERMINED))
+    wanted = right.ids
+    if (finished := question.tensors.get("finished")) is not None:
+        wanted = numpy.where(finished.numpy().reshape(-1, 1), experts, right.ids)
+    kinds, chosen = sorted_by_kind(question, right, ids, wanted, own)
+    judged.outcome.undetermined += len(kinds.pop(UNDETERMINED, []))
     for kind, rows in kinds.items():
         judged.note(
-            "expert_idx", numpy.array(rows, int), lambda row, kind=kind: kind, kind == _NEAR,
+            "expert_idx", numpy.array(rows, int), lambda row, kind=kind: kind, kind == NEAR,
             right=right, ids=ids, wanted=wanted,
         )  # fmt: skip
     return chosen
-
-
-def _kind(right: Expected, ids: Array, row: int, experts: int) -> str:
-    if not ((ids[row] >= 0) & (ids[row] < experts)).all():
-        return _NO_EXPERT
-    return _TWICE if len(set(ids[row].tolist())) < ids.shape[1] else _OTHERWISE
-
-
-def _analysed(right: Expected, ids: Array, row: int, own: Expected | None) -> str:
-    if numpy.isnan(right.choice.exact[row]).any():
-        return _UNDETERMINED if keeps_what_is_promised_of_nan(right, row, ids[row]) else _NAN
-    if not possible(right, row, ids[row]):
-        return _OTHERWISE
-    return _NEAR if own is None or possible(own, row, ids[row]) else _AGAINST_ITSELF
 
 
 def _judge_weights(judged: _Judged, right: Expected, y: Array, chosen: Array) -> None:

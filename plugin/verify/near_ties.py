@@ -72,6 +72,12 @@ def possible(expected: Expected, row: int, ids: Array) -> bool:
         return any(_ordered(_without(known, ~kept, size), ids) for kept in _kept_groups(known, expected, ids))
 
 
+def without_ties(expected: Expected) -> Expected:
+    """The same where equal experts may be in any order."""
+    experts = numpy.arange(expected.values.shape[1], dtype=numpy.float64)
+    return expected._replace(values=numpy.broadcast_to(experts[:, None], (*expected.values.shape[:2], 1)))
+
+
 def _without(row: Row, dropped: Array, size: int) -> Row:
     """The row where the experts of some groups are dropped."""
     each = numpy.repeat(dropped, size)

@@ -75,7 +75,7 @@ def _verdict(report: Report) -> str:
 
 def _environment(report: Report) -> str:
     rows = [(escape(name), cell(escape(text))) for name, text in report.environment.items()]
-    return f"<h2>What it ran on</h2>{table(('', ''), rows)}" if rows else ""
+    return f'<h2>What it ran on</h2><div class="facts">{table((), rows)}</div>' if rows else ""
 
 
 def _what_was_run(report: Report) -> str:
@@ -91,8 +91,8 @@ def _tally(tally: Tally | None) -> str:
     if tally is None:
         return cell('<span class="soft">-</span>')
     lines = [f'<span class="{"bad" if tally.differs else "good"}">{tally.checks:,}</span>']
-    lines.append(f'<span class="small">{tally.rows:,} rows</span>')
     for value, words, kind in (
+        (tally.rows, "rows", ""),
         (tally.wrong, "wrong", "bad"),
         (tally.lost, "lost", "bad"),
         (tally.surprises, "surprises", "bad"),

@@ -33,6 +33,9 @@ code { font: .86em/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, monospace; over
   padding: .7rem .9rem; margin: .8rem 0; }
 .card.near { border-left-color: var(--doubt); }
 .card > p:first-child { margin-top: 0; }
+.card td, .card thead th:not(:first-child) { text-align: right; }
+@media (max-width: 40rem) { .facts tr > * { display: block; white-space: normal; overflow-wrap: anywhere; }
+  .facts th { border: 0; padding-bottom: 0; } }
 td.here { color: var(--bad); font-weight: 650; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: .8rem; }

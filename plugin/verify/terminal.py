@@ -41,12 +41,9 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _findings(report: Report) -> Iterator[str]:
-    found = [
-        f"{m['path']}, {m['group']}, {m['result']}: {m['says']}\n    {m['call']}"
-        for m in report.mismatches
-        if not m["near_tie"]
-    ]
-    yield from _some("WRONG", found)
+    wrong = [m for m in report.mismatches if not m["near_tie"]]
+    said = [f"{m['path']}, {m['group']}, {m['result']}: {m['says']}\n    {m['call']}" for m in wrong]
+    yield from _some("WRONG", list(dict.fromkeys(said)))
     surprises = [r for r in report.refusals if not r["as_expected"]]
     yield from _some("REFUSED, but expected to be taken", [_said(r) for r in surprises if r["refused"]])
     yield from _some("TAKEN, but expected to be refused", [_said(r) for r in surprises if not r["refused"]])

@@ -102,6 +102,7 @@ def test_of_equal_logits_only_the_lower_index_may_come_first():
     outcome = judge(question, (y, ids + 1, norm_out))
     assert (outcome.wrong, outcome.near_ties) == (1, 0)
     (mismatch,) = outcome.mismatches
+    assert mismatch.says.startswith("of experts with the same logit and bias")
     shown = [(e.expert, e.logit, e.expected_place, e.place) for e in mismatch.experts]
     assert shown == [(1, 3.0, 0, -1), (2, 3.0, -1, 0)]
 
