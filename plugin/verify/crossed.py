@@ -132,7 +132,7 @@ def _smooth(turn: int, dtype: torch.dtype, scores: dict[str, Any], grouping: str
 def strided(some: int) -> list[Later]:
     """Each layout, which ends in another way to read a row, of rows long and short."""
     sizes = ((40, 256, 8), (9, 72, 6), (33, 1100, 5), (65, 17, 3))
-    asked = []
+    asked: list[Later] = []
     for turn, (layout, dtype, scores) in enumerate(itertools.product(LAYOUTS, DTYPES, SCORES[:2])):
         for tokens, experts, k in sizes[:some]:
             numbers = {"k": k, **scores, "out_flag": turn % 3 != 0}
@@ -144,7 +144,7 @@ def strided(some: int) -> list[Later]:
 
 def many_tokens(some: int) -> list[Later]:
     """So many tokens that they are shared out in several rounds."""
-    asked = []
+    asked: list[Later] = []
     for turn, (tokens, experts) in enumerate(MANY_TOKENS[:some]):
         for dtype, scores in itertools.product(DTYPES, SCORES[: 1 + (some > 2)]):
             numbers = {"k": min(8, experts // 2), **scores, "out_flag": turn % 2 == 1}

@@ -66,10 +66,11 @@ def _of_gating(question: Question, x: Array) -> Expected:
         biased = scores.exact + bias32
         choice = Scores(biased, scores.tolerance + ulp(biased) / 2)
         values = numpy.stack(numpy.broadcast_arrays(values[:, :, 0], bias32.astype(numpy.float64)), 2)
-    drops = call.k_group < call.group_count < x.shape[1]
+    k_group, group_count = call.k_group, call.group_count
+    if not k_group < group_count < x.shape[1]:  # then no group is dropped
+        k_group = group_count = 1
     return Expected(
-        ids, scores, choice, values,
-        *((call.k_group, call.group_count) if drops else (1, 1)), call.group_select_mode,
+        ids, scores, choice, values, k_group, group_count, call.group_select_mode,
         reference.divides(call.norm_type, call.renorm),
         float(numpy.float32(call.routed_scaling_factor)), float(numpy.float32(call.eps)), False,
     )  # fmt: skip

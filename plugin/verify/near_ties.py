@@ -35,9 +35,8 @@ def keeps_what_is_promised_of_nan(expected: Expected, row: int, ids: Array) -> b
         known = _row(expected, row)
         if expected.group_count > 1:
             return _numbers_first(known, ids, len(known.low) // expected.group_count, expected.k_group)
-        nan_is_minus_inf = Row(
-            *(numpy.maximum(values, _MINUS_INF) for values in (known.low, known.high)), numpy.maximum(known.classes, -1)
-        )
+        low, high = (numpy.maximum(values, _MINUS_INF) for values in (known.low, known.high))
+        nan_is_minus_inf = Row(low, high, numpy.maximum(known.classes, -1))
         return _ordered(known, ids) or _ordered(nan_is_minus_inf, ids)
 
 
@@ -90,8 +89,10 @@ def _row(expected: Expected, row: int) -> Row:
     _, classes = numpy.unique(expected.values[row], axis=0, return_inverse=True)
     nan, minus = numpy.isnan(exact), exact == -numpy.inf
     classes = numpy.where(nan, -2, numpy.where(minus, -1, classes.reshape(-1)))
-    ends = [numpy.where(nan, -numpy.inf, numpy.where(minus, _MINUS_INF, exact + sign * tolerance)) for sign in (-1, 1)]
-    return Row(*ends, classes)
+    low, high = (
+        numpy.where(nan, -numpy.inf, numpy.where(minus, _MINUS_INF, exact + sign * tolerance)) for sign in (-1, 1)
+    )
+    return Row(low, high, classes)
 
 
 def _ordered(row: Row, ids: Array) -> bool:
@@ -169,5 +170,7 @@ def _group_scores(row: Row, expected: Expected) -> tuple[Array, Array, list[obje
         low, high = low - ulp(low), high + ulp(high)
     middle = ((row.low + row.high) / 2).reshape(shape)
     best = numpy.take_along_axis(classes, numpy.argsort(-middle, axis=1, kind="stable")[:, :some], 1)
-    keys = ["NaN" if nan else tuple(sorted(group)) for nan, group in zip(has_nan, best.tolist(), strict=True)]
+    keys: list[object] = [
+        "NaN" if nan else tuple(sorted(group)) for nan, group in zip(has_nan, best.tolist(), strict=True)
+    ]
     return low, high, keys

@@ -17,7 +17,7 @@ _DYNAMIC_TOKENS = (5, 33, 2, 4100, 130)
 def sets(some: int, dynamic: bool) -> list[list[Later]]:
     """So many sets of npu_moe_gating_top_k, spread over all combinations; of any number of tokens, or of one."""
     step = 37  # shares no factor with the 90 combinations
-    chosen = []
+    chosen: list[list[Later]] = []
     for turn in range(some):
         dtype, scores, grouping, biased = COMBINATIONS[turn * step % len(COMBINATIONS)]
         experts, numbers = numbers_of(turn, turn, scores, grouping)

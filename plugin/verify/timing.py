@@ -25,7 +25,7 @@ def check_time(device: Device, path: Path, tokens: int, seconds: float) -> Outco
     for _ in range(3):
         function(given)
     device.synchronize()
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times) < 5:
         start = time.perf_counter()

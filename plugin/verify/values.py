@@ -10,8 +10,8 @@ import torch
 
 Array = numpy.ndarray
 Generator = numpy.random.Generator
-_INF = numpy.float32("inf")
-_NAN = numpy.float32("nan")
+_INF = float("inf")
+_NAN = float("nan")
 
 
 def seeded(*words: object) -> Generator:
@@ -64,7 +64,7 @@ def logits(kind: str, tokens: int, experts: int, rng: Generator) -> Array:
     kinds = {"rows of every kind": tuple(LOGITS), "rows of every finite kind": _FINITE}[kind]
     rows = numpy.empty((tokens, experts), numpy.float32)
     for number, one in enumerate(kinds):
-        rows[number :: len(kinds)] = LOGITS[one](rng, rows[number :: len(kinds)].shape)
+        rows[number :: len(kinds)] = LOGITS[one](rng, (len(rows[number :: len(kinds)]), experts))
     return rows
 
 
