@@ -11,32 +11,6 @@ namespace {
 
 using Pairs = std::vector<std::pair<ge::AscendString, ge::AscendString>>;
 
-// The attributes of a name have one type, but for those of Squeeze and Shape; what is not here is an integer.
-struct Typed {
-  const char *type, *attributes;
-};
-constexpr Typed kTypes[] = {
-    {"VT_BOOL",
-     "adj_x1 adj_x2 complex_conj descending exclusive half_to_float is_preprocessed keep_dims keepdim largest "
-     "negative_index_support "
-     "noop_with_empty_axes out_flag output_softmax_result_flag reverse sorted stable transpose_x1 transpose_x2 "
-     "truncate "
-     "validate_indices"},
-    {"VT_DATA_TYPE", "dtype indices_dtype"},
-    {"VT_FLOAT", "base eps epsilon p routed_scaling_factor scale shift value"},
-    {"VT_LIST_INT", "axes indices_mask"},
-    {"VT_STRING", "reduction sort_policy"},
-};
-
-const char *TypeOf(const std::string &node, const std::string &attribute) {
-  if (node == "Squeeze") return "VT_LIST_INT";
-  if (node == "Shape") return "VT_INT";
-  for (const auto &[type, attributes] : kTypes) {
-    if (HasName(Parameters(attributes), attribute)) return type;
-  }
-  return "VT_INT";
-}
-
 const char *KindOf(char mark) { return mark == '*' ? "dynamic" : mark == '?' || mark == '-' ? "optional" : "required"; }
 
 // Of the release that the stand-in stands for, as far as it is an operator of this project.
@@ -58,7 +32,7 @@ EXPORT ge::Status GetRegisteredIrDef(const char *type, Pairs &inputs, Pairs &out
     for (const auto &output : Parameters(found->outputs))
       outputs.emplace_back(output.name.c_str(), KindOf(output.mark));
     for (const auto &attribute : Parameters(found->attributes))
-      attributes.emplace_back(attribute.name.c_str(), TypeOf(type, attribute.name));
+      attributes.emplace_back(attribute.name.c_str(), AttributeType(type, attribute.name));
   }));
 }
 

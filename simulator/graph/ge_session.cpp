@@ -106,10 +106,10 @@ std::vector<Operand> DescribedFeeds(const Model &model) {
   for (const auto &node : model.nodes) {
     if (node.type != "Data") continue;
     feeds.resize(std::max(feeds.size(), node.index() + 1));
-    feeds[node.index()].view = node.described;
-    const auto &sizes = node.described.sizes;
+    const auto &[data, dtype, sizes, strides] = node.described;
     if (std::any_of(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; }))
       Invalid("an input has an unknown size", kNeedsValue);
+    feeds[node.index()].view = Contiguous(data, dtype, sizes);
   }
   return feeds;
 }

@@ -3,129 +3,48 @@
 #include <cstring>
 #include <map>
 
+#include "message.h"
+
 namespace host_cann {
 namespace {
-
-// A message in protobuf's wire format, as its fields: all that a model needs, without a protobuf library.
-class Message {
- public:
-  struct Field {
-    int number;
-    bool length_delimited;
-    uint64_t value;     // of a varint or a fixed field
-    std::string bytes;  // of a length-delimited one
-  };
-
-  explicit Message(const std::string &bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {
-    while (at_ != end_) {
-      const uint64_t key = Varint();
-      const int type = static_cast<int>(key & 7);
-      Field field{static_cast<int>(key >> 3), type == 2, 0, {}};
-      if (type == 0) {
-        field.value = Varint();
-      } else if (type == 1 || type == 5) {
-        const std::string fixed = Take(type == 1 ? 8 : 4);
-        std::memcpy(&field.value, fixed.data(), fixed.size());
-      } else if (type == 2) {
-        field.bytes = Take(Varint());
-      } else {
-        throw Broken();
-      }
-      fields_.push_back(std::move(field));
-    }
-  }
-
-  const std::vector<Field> &fields() const { return fields_; }
-
-  // Of the last field with the number; without one, nothing.
-  int64_t Integer(int number) const { return static_cast<int64_t>(Find(number).value); }
-  const std::string &Bytes(int number) const { return Find(number).bytes; }
-
-  // Of all fields with the number; repeated integers may be packed into one.
-  std::vector<std::string> All(int number) const {
-    std::vector<std::string> all;
-    for (const auto &field : fields_) {
-      if (field.number == number) all.push_back(field.bytes);
-    }
-    return all;
-  }
-  std::vector<int64_t> Integers(int number) const {
-    std::vector<int64_t> all;
-    for (const auto &field : fields_) {
-      if (field.number == number) Append(field, &all);
-    }
-    return all;
-  }
-
- private:
-  static Refusal Broken() { return {kInvalidParam, "not a serialised model"}; }
-
-  static void Append(const Field &field, std::vector<int64_t> *integers) {
-    if (!field.length_delimited) return integers->push_back(static_cast<int64_t>(field.value));
-    Message packed;
-    packed.at_ = field.bytes.data();
-    packed.end_ = packed.at_ + field.bytes.size();
-    while (packed.at_ != packed.end_) integers->push_back(static_cast<int64_t>(packed.Varint()));
-  }
-
-  Message() = default;
-
-  const Field &Find(int number) const {
-    static const Field none{};
-    for (size_t i = fields_.size(); i-- > 0;) {
-      if (fields_[i].number == number) return fields_[i];
-    }
-    return none;
-  }
-  uint64_t Varint() {
-    uint64_t value = 0;
-    for (int shift = 0; shift < 64 && at_ != end_; shift += 7) {
-      const auto byte = static_cast<unsigned char>(*at_++);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    throw Broken();
-  }
-  std::string Take(uint64_t size) {
-    if (size > static_cast<uint64_t>(end_ - at_)) throw Broken();
-    at_ += size;
-    return {at_ - size, size};
-  }
-
-  const char *at_ = nullptr, *end_ = nullptr;
-  std::vector<Field> fields_;
-};
 
 // The model file counts dtypes differently from the rest of CANN.
 DType FromProto(int64_t dtype) {
   constexpr DType kDTypes[] = {DType::kFloat,  DType::kFloat, DType::kHalf,  DType::kInt8,  DType::kUInt8,
                                DType::kInt16,  DType(7),      DType::kInt32, DType::kInt64, DType::kUInt32,
                                DType::kUInt64, DType::kBool,  DType::kDouble};
-  return dtype >= 0 && dtype <= 12 ? kDTypes[dtype] : static_cast<DType>(dtype);
+  if (dtype >= 0 && dtype <= 12) return kDTypes[dtype];
+  return dtype > 12 && dtype < 1000 ? static_cast<DType>(dtype) : DType::kUndefined;
 }
 
-// Of a TensorDescriptor: name, dtype, shape.
+// Of a TensorDescriptor: name, dtype, shape. It has no strides yet, as its sizes may be anything.
 View ParseDescription(const Message &description) {
-  return Contiguous(nullptr, FromProto(description.Integer(2)), Message(description.Bytes(3)).Integers(1));
+  return {nullptr, FromProto(description.Integer(2)), Message(description.Bytes(3)).Integers(1), {}};
 }
 
 Constant ParseConstant(const Message &tensor) {
   Constant constant{std::make_shared<std::string>(tensor.Bytes(2)), ParseDescription(Message(tensor.Bytes(1)))};
+  DemandTensor(constant.view);
   if (constant.bytes->size() < constant.view.bytes())
-    Invalid("not a graph: a constant of " + Described(constant.view) + " has " +
-                std::to_string(constant.bytes->size()) + " bytes",
+    Invalid("a constant of " + Described(constant.view) + " has " + std::to_string(constant.bytes->size()) + " bytes",
             kInvalidParam);
-  constant.view.data = reinterpret_cast<uint8_t *>(constant.bytes->data());
+  auto *data = reinterpret_cast<uint8_t *>(constant.bytes->data());
+  constant.view = Contiguous(data, constant.view.dtype, constant.view.sizes);
   return constant;
 }
 
 // An AttrDef is a union: one field says what it is.
 Attribute ParseAttribute(const Message &definition) {
-  constexpr int kIntegers = 3, kBools = 5, kDTypes = 12;
+  constexpr int kIntegers = 3, kBools = 5, kDTypes = 12, kKind = 20;
   for (const auto &field : definition.fields()) {
     switch (field.number) {
       case 1: {
         const Message list(field.bytes);
+        for (const auto &of : list.fields()) {
+          const bool known =
+              of.number == kIntegers || of.number == kBools || of.number == kDTypes || of.number == kKind;
+          if (!known) return std::string("a list of anything but whole numbers");
+        }
         auto values = list.Integers(kIntegers);
         for (const int kind : {kBools, kDTypes}) {
           const auto more = list.Integers(kind);
@@ -152,6 +71,10 @@ Attribute ParseAttribute(const Message &definition) {
 // What torchair, its scopes and the engine note on any node: where it runs, how it is dumped, what it is called.
 bool IsNote(const std::string &attribute) { return attribute[0] == '_' || attribute.compare(0, 9, "torchair_") == 0; }
 
+[[noreturn]] void Broken(const Node &node, const std::string &why) {
+  Invalid("not a graph: node " + node.name + " " + why, kInvalidParam);
+}
+
 struct RawNode {
   Node node;
   std::vector<std::string> sources;  // "name:index"; empty for an input that is not fed
@@ -164,7 +87,11 @@ RawNode ParseNode(const Message &op) {
   for (const auto &bytes : op.All(10)) {
     const Message entry(bytes);
     const auto &name = entry.Bytes(1);
-    if (!IsNote(name)) node.attributes.emplace_back(name, ParseAttribute(Message(entry.Bytes(2))));
+    try {
+      if (!IsNote(name)) node.attributes.emplace_back(name, ParseAttribute(Message(entry.Bytes(2))));
+    } catch (const Refusal &refusal) {
+      Broken(node, "has the attribute " + name + ": " + refusal.why);
+    }
   }
   for (const auto &description : op.All(33)) node.inputs.push_back({Message(description).Bytes(1)});
   const auto outputs = op.All(34);
@@ -173,47 +100,77 @@ RawNode ParseNode(const Message &op) {
   return raw;
 }
 
-[[noreturn]] void Broken(const Node &node, const std::string &why) {
-  Invalid("not a graph: node " + node.name + " " + why, kInvalidParam);
+// What follows the colon of a source: an output, none for -1; without a colon the first.
+int OutputOf(const Node &node, const std::string &source) {
+  const size_t colon = source.rfind(':');
+  if (colon == std::string::npos) return 0;
+  const auto number = source.substr(colon + 1);
+  if (number == "-1") return -1;
+  if (number.empty() || number.size() > 9 || number.find_first_not_of("0123456789") != std::string::npos)
+    Broken(node, "reads from " + source + ", which does not name an output");
+  return std::stoi(number);
 }
 
-constexpr int kWaiting = -1;  // a node that has no place yet
-
-// Tells the inputs of a node where their producers are; false when one of these is waiting.
-bool Connect(RawNode *raw, const std::map<std::string, int> &places) {
+// Tells the inputs of a node where their producers are in the file, and gives the places of all, control edges included.
+std::vector<int> Connect(RawNode *raw, const std::map<std::string, int> &places) {
   auto &node = raw->node;
+  std::vector<int> producers;
   size_t input = 0;
   for (const auto &source : raw->sources) {
-    const size_t colon = source.rfind(':');
-    const int output = colon == std::string::npos ? 0 : std::atoi(source.c_str() + colon + 1);
-    const auto producer = places.find(source.substr(0, colon));
+    const int output = OutputOf(node, source);
+    const auto producer = places.find(source.substr(0, source.rfind(':')));
     if (!source.empty() && producer == places.end()) Broken(node, "reads from " + source + ", which does not exist");
-    if (!source.empty() && producer->second == kWaiting) return false;
+    if (!source.empty()) producers.push_back(producer->second);
     if (output < 0) continue;
     if (input == node.inputs.size()) Broken(node, "has an input without a name");
-    node.inputs[input].node = source.empty() ? kWaiting : producer->second;
+    if (!source.empty()) node.inputs[input].node = producer->second;
     node.inputs[input++].output = output;
   }
-  return true;
+  return producers;
 }
 
-// Producers before their consumers, otherwise in the order of the file.
-Model Sorted(std::vector<RawNode> raw) {
-  Model model;
-  std::map<std::string, int> places;
-  for (const auto &each : raw) places[each.node.name] = kWaiting;
-  while (!raw.empty()) {
-    std::vector<RawNode> waiting;
-    for (auto &each : raw) {
-      if (Connect(&each, places)) {
-        places[each.node.name] = static_cast<int>(model.nodes.size());
-        model.nodes.push_back(std::move(each.node));
-      } else {
-        waiting.push_back(std::move(each));
+// The nodes in the order of the file, but for producers, which come before their consumers. Without recursion: a model
+// may be a chain of any length.
+std::vector<int> Order(const std::vector<RawNode> &raw, const std::vector<std::vector<int>> &producers) {
+  enum State { kNew, kOpen, kPlaced };
+  std::vector<State> states(raw.size(), kNew);
+  std::vector<int> order;
+  std::vector<std::pair<size_t, size_t>> open;  // a node, and how many of its producers have been looked at
+  for (size_t i = 0; i < raw.size(); ++i) {
+    if (states[i] == kNew) open.emplace_back(i, 0);
+    while (!open.empty()) {
+      auto &[node, seen] = open.back();
+      states[node] = kOpen;
+      if (seen == producers[node].size()) {
+        states[node] = kPlaced;
+        order.push_back(static_cast<int>(node));
+        open.pop_back();
+        continue;
       }
+      const auto producer = static_cast<size_t>(producers[node][seen++]);
+      if (states[producer] == kOpen) Broken(raw[producer].node, "feeds itself");
+      if (states[producer] == kNew) open.emplace_back(producer, 0);
     }
-    if (waiting.size() == raw.size()) Broken(waiting[0].node, "feeds itself");
-    raw = std::move(waiting);
+  }
+  return order;
+}
+
+Model Sorted(std::vector<RawNode> raw) {
+  std::map<std::string, int> places;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    if (!places.emplace(raw[i].node.name, static_cast<int>(i)).second) Broken(raw[i].node, "is there twice");
+  }
+  std::vector<std::vector<int>> producers;
+  for (auto &each : raw) producers.push_back(Connect(&each, places));
+  const auto order = Order(raw, producers);
+  std::vector<int> moved(raw.size());
+  for (size_t i = 0; i < order.size(); ++i) moved[static_cast<size_t>(order[i])] = static_cast<int>(i);
+  Model model;
+  for (const auto place : order) {
+    model.nodes.push_back(std::move(raw[static_cast<size_t>(place)].node));
+    for (auto &input : model.nodes.back().inputs) {
+      if (input.node >= 0) input.node = moved[static_cast<size_t>(input.node)];
+    }
   }
   return model;
 }

@@ -19,7 +19,7 @@ struct Node {
   std::vector<Input> inputs;
   Attributes attributes;  // without those that torchair notes for itself
   std::vector<std::string> output_names;
-  View described;  // its first output as the model describes it; -1 is an unknown size
+  View described;  // its first output as the model describes it; -1 is an unknown size; no strides
 
   const Attribute *Find(const std::string &attribute) const;  // null without it
   size_t index() const;                                       // of Data: which input of the graph

@@ -7,6 +7,8 @@
 namespace host_cann {
 namespace {
 
+constexpr int64_t kMostInputs = 65536;  // of a graph; it has the memory for as many as there are
+
 using namespace operations;  // NOLINT: this is their table
 
 constexpr NodeType kNodeTypes[] = {
@@ -117,6 +119,60 @@ bool IsOf(const std::string &input, const Parameter &parameter) {
                            input.find_first_not_of("0123456789", name.size()) == std::string::npos);
 }
 
+// The attributes of a name have one type, but for those of Squeeze, Shape and Const; what is not here is an integer.
+struct Typed {
+  const char *type, *attributes;
+};
+constexpr Typed kTypes[] = {
+    {"VT_BOOL",
+     "adj_x1 adj_x2 complex_conj descending exclusive half_to_float is_preprocessed keep_dims keepdim largest "
+     "negative_index_support noop_with_empty_axes out_flag output_softmax_result_flag reverse sorted stable "
+     "transpose_x1 "
+     "transpose_x2 truncate validate_indices"},
+    {"VT_DATA_TYPE", "dtype indices_dtype"},
+    {"VT_FLOAT", "base eps epsilon p routed_scaling_factor scale shift value"},
+    {"VT_LIST_INT", "axes indices_mask"},
+    {"VT_STRING", "reduction sort_policy"},
+};
+
+// An integer stands for a bool, a float and a text, a bool for an integer: so it is in the files of torchair.
+void CheckType(const Node &node, const std::string &name, const Attribute &value) {
+  const std::string type = AttributeType(node.type, name);
+  const bool integer = std::holds_alternative<int64_t>(value) || std::holds_alternative<bool>(value);
+  const bool fits = type == "VT_TENSOR"     ? std::holds_alternative<Constant>(value)
+                    : type == "VT_LIST_INT" ? std::holds_alternative<std::vector<int64_t>>(value)
+                    : type == "VT_STRING"   ? integer || std::holds_alternative<std::string>(value)
+                    : type == "VT_FLOAT"    ? integer || std::holds_alternative<double>(value)
+                                            : integer;
+  if (!fits) Invalid("attribute " + name + " is not a " + type, kInvalidParam);
+}
+
+// Which input of the graph, and what it is; an unknown size is -1.
+void CheckData(const Node &node) {
+  const auto *given = std::get_if<int64_t>(node.Find("index"));
+  if (given == nullptr) Invalid("attribute index is not a VT_INT", kInvalidParam);
+  const int64_t index = *given;
+  if (index < 0 || index >= kMostInputs)
+    Invalid("index is " + std::to_string(index) + ", not of one of " + std::to_string(kMostInputs) + " inputs",
+            kInvalidParam);
+  auto known = node.described;
+  for (auto &size : known.sizes) {
+    if (size == -1) size = 1;
+  }
+  DemandTensor(known);
+}
+
+// A node with any number of outputs says how many.
+void CheckCount(const Node &node) {
+  for (const char *name : {"num", "num_split"}) {
+    const auto *count = node.Find(name);
+    if (count != nullptr && NumbersOf(*count)[0] != static_cast<double>(node.output_names.size()))
+      Invalid("attribute " + std::string(name) + " is not the number of outputs, " +
+                  std::to_string(node.output_names.size()),
+              kInvalidParam);
+  }
+}
+
 void CheckOutputs(const Node &node, const char *names) {
   const auto outputs = Parameters(names);
   size_t place = 0;
@@ -143,12 +199,16 @@ void CheckNode(const Node &node) {
   const auto *type = FindNodeType(node.type);
   if (type == nullptr) throw NotImplemented("this type; add it to the table in simulator/graph/node_types.cpp");
   const auto attributes = Parameters(type->attributes);
+  for (const auto &[name, value] : node.attributes) {
+    if (HasName(attributes, name)) CheckType(node, name, value);
+  }
   for (const auto &[name, only, mark] : attributes) {
     const auto *value = node.Find(name);
     if (value == nullptr && mark == '!') Invalid("attribute " + name + " is missing", kNotSupported);
     if (value != nullptr && mark == '=' && NumbersOf(*value) != std::vector<double>{std::stod(only)})
       Invalid("of attribute " + name + " only " + only + " is implemented", kNotSupported);
   }
+  if (node.type == "Data") CheckData(node);
   if (type->describe == nullptr) return;
   size_t place = 0;
   for (const auto &input : Parameters(type->inputs)) {
@@ -156,7 +216,10 @@ void CheckNode(const Node &node) {
     const bool fed = here() && node.inputs[place].node >= 0;
     if (input.mark == '-' && fed) Invalid("input " + input.name + " is not implemented", kNotSupported);
     if (input.mark != '?' && input.mark != '-' && !fed) Invalid("input " + input.name + " is missing", kNotSupported);
-    while (here()) ++place;
+    for (; here(); ++place) {
+      if (input.mark == '*' && node.inputs[place].node < 0)
+        Invalid("input " + node.inputs[place].name + " is missing", kNotSupported);
+    }
   }
   if (place < node.inputs.size())
     Invalid("there is no input " + node.inputs[place].name + " in this place", kNotSupported);
@@ -164,6 +227,17 @@ void CheckNode(const Node &node) {
     if (!HasName(attributes, attribute.first)) Invalid("there is no attribute " + attribute.first, kNotSupported);
   }
   CheckOutputs(node, type->outputs);
+  CheckCount(node);
+}
+
+const char *AttributeType(const std::string &type, const std::string &attribute) {
+  if (type == "Squeeze") return "VT_LIST_INT";
+  if (type == "Shape") return "VT_INT";
+  if (type == "Const") return "VT_TENSOR";
+  for (const auto &[kind, attributes] : kTypes) {
+    if (HasName(Parameters(attributes), attribute)) return kind;
+  }
+  return "VT_INT";
 }
 
 void RefuseNode(const Node &node) {

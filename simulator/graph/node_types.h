@@ -21,7 +21,10 @@ struct NodeType {
 
 const NodeType *FindNodeType(const std::string &name);
 
-// Refuses a node of an unknown type, or without the inputs, attributes and outputs of its type.
+// Of an attribute, as GetRegisteredIrDef names it: VT_INT, VT_LIST_INT, ...
+const char *AttributeType(const std::string &type, const std::string &attribute);
+
+// Refuses a node of an unknown type, or without the inputs, attributes and outputs of its type, each of its own kind.
 void CheckNode(const Node &node);
 
 // Refuses again what is being refused, with the node's name and the graph engine's codes.

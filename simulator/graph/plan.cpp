@@ -61,6 +61,7 @@ class Planner {
         !std::equal(expected.begin(), expected.end(), view.sizes.begin(), view.sizes.end(), fits)) {
       Invalid(name + " is " + Described(view) + ", it was compiled for " + Described(node.described), kInvalidParam);
     }
+    DemandTensor(view);
     if (feed.on_host && view.data != nullptr) {  // the caller may change it as soon as the launch returns
       const auto *given = view.data;
       view.data = Buffer(view);
@@ -90,8 +91,13 @@ class Planner {
     const bool known = std::all_of(call.inputs.begin(), call.inputs.end(), [](const Operand &input) {
       return input.known || !input.read || !input.view.given();
     });
+    if (call.results.size() != node.output_names.size())
+      Invalid("there are " + std::to_string(node.output_names.size()) + " outputs, not " +
+                  std::to_string(call.results.size()),
+              kInvalidParam);
     for (const auto &[dtype, sizes, exact] : call.results) {
-      const auto &name = node.output_names.at(call.outputs.size());
+      const auto &name = node.output_names[call.outputs.size()];
+      DemandTensor({nullptr, dtype, sizes, {}});
       call.outputs.push_back({name, Contiguous(nullptr, dtype, sizes), true, known});
       Locate(static_cast<int>(i), static_cast<int>(call.outputs.size()) - 1, &call.outputs.back());
     }

@@ -1,6 +1,8 @@
 // Operations that arrange elements, and sizes.
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#include <numeric>
 
 #include "indexing.h"
 #include "operations.h"
@@ -52,11 +54,12 @@ void Reshape(Call &call) {
   int64_t rest = 1;
   for (size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] == 0 && i < from.size()) sizes[i] = from[i];
-    if (sizes[i] >= 0) rest *= sizes[i];
+    if (sizes[i] >= 0) rest = Mul::of(rest, sizes[i]);
   }
   for (auto &size : sizes) {
     if (size == -1) size = rest == 0 ? 0 : call.In(0).count() / rest;
   }
+  DemandTensor({nullptr, call.In(0).dtype, sizes, {}});
   Resized(call, sizes);
 }
 
@@ -87,10 +90,9 @@ void Transpose(Call &call) {
   std::vector<int64_t> sizes;
   auto sorted = order;
   std::sort(sorted.begin(), sorted.end());
-  for (size_t d = 0; d < sorted.size(); ++d) {
-    if (sorted.size() != x.sizes.size() || sorted[d] != static_cast<int64_t>(d))
-      Invalid("perm " + Sizes(order) + " does not name every dimension of " + Sizes(x.sizes));
-  }
+  std::vector<int64_t> every(x.sizes.size());
+  std::iota(every.begin(), every.end(), 0);
+  if (sorted != every) Invalid("perm " + Sizes(order) + " does not name every dimension of " + Sizes(x.sizes));
   for (const auto axis : order) sizes.push_back(x.sizes[static_cast<size_t>(axis)]);
   call.Out(x.dtype, sizes);
   call.work = [order](const Views &in, Views &out) {
@@ -124,6 +126,8 @@ void Repeat(Call &call) {
   auto once = x.sizes, sizes = repeats, split = repeats;  // split: [repeats, sizes] of each dimension
   once.insert(once.begin(), repeats.size() - once.size(), 1);
   for (size_t d = 0; d < once.size(); ++d) {
+    if (once[d] != 0 && sizes[d] > std::numeric_limits<int64_t>::max() / once[d])
+      Invalid("repeats " + Sizes(repeats) + " of " + Sizes(x.sizes) + " are too many");
     sizes[d] *= once[d];
     split.insert(split.begin() + static_cast<int64_t>(2 * d) + 1, once[d]);
   }

@@ -38,7 +38,7 @@ template <class T>
 std::vector<T> Numbers(const Attribute &attribute) {
   if (const auto *list = std::get_if<std::vector<int64_t>>(&attribute)) return {list->begin(), list->end()};
   if (const auto *truth = std::get_if<bool>(&attribute)) return {static_cast<T>(*truth)};
-  if (const auto *real = std::get_if<double>(&attribute)) return {static_cast<T>(*real)};
+  if (const auto *real = std::get_if<double>(&attribute)) return {Converted<T>(*real)};
   if (const auto *integer = std::get_if<int64_t>(&attribute)) return {static_cast<T>(*integer)};
   return {};
 }
@@ -96,6 +96,26 @@ void Invalid(const std::string &why, int code) { throw Refusal{code, why}; }
 
 void DemandContiguous(const Operand &operand) {
   if (operand.view.strides != ContiguousStrides(operand.view.sizes)) Invalid(operand.name + " is not contiguous");
+}
+
+void DemandNumber(const Operand &operand) {
+  if (operand.view.count() != 1) Invalid(operand.name + " is " + Sizes(operand.view.sizes) + ", not one number");
+}
+
+void DemandTensor(const View &view) {
+  constexpr size_t kMostDimensions = 64;  // torch's
+  if (ElementSize(view.dtype) == 0)
+    Invalid("the dtype " + std::to_string(static_cast<int>(view.dtype)) + " is unknown", kNotSupported);
+  if (view.sizes.size() > kMostDimensions)
+    Invalid(std::to_string(view.sizes.size()) + " dimensions are more than " + std::to_string(kMostDimensions));
+  const auto room = static_cast<int64_t>(DeviceTotalBytes(0));
+  int64_t bytes = ElementSize(view.dtype);
+  for (const auto size : view.sizes) {
+    if (size < 0) Invalid(Described(view) + " has a negative size");
+    if (size != 0 && bytes > room / size)
+      Invalid(Described(view) + " is more than the " + std::to_string(room) + " bytes of a device", kOutOfMemory);
+    bytes *= std::max<int64_t>(size, 1);
+  }
 }
 
 void DemandLogits(const char *name, DType dtype) {

@@ -88,6 +88,9 @@ struct Call : Launched {
 
 [[noreturn]] void Invalid(const std::string &why, int code = kBadParam);
 void DemandContiguous(const Operand &operand);
+// A known dtype, and sizes that are not negative; as bytes, sizes of 0 counted as 1, no more than a device has.
+void DemandTensor(const View &view);
+void DemandNumber(const Operand &operand);         // of one element
 void DemandLogits(const char *name, DType dtype);  // float32, float16 or bfloat16
 
 // What a table says about a parameter: "name"; "name?" is optional, "name!" required, "name-" not implemented, "name*"

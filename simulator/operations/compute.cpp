@@ -188,6 +188,9 @@ void SoftmaxAlong(Call &call) {
 
 // y * (gradient - the sum of gradient * y along a dimension).
 void SoftmaxGradient(Call &call, int64_t dim, size_t gradient, size_t y_place) {
+  if (call.In(gradient).sizes != call.In(y_place).sizes)
+    Invalid(call.inputs[gradient].name + " is " + Sizes(call.In(gradient).sizes) + ", " + call.inputs[y_place].name +
+            " is " + Sizes(call.In(y_place).sizes));
   call.Out(call.In(gradient).dtype, call.In(gradient).sizes);
   call.work = [=](const Views &in, Views &out) {
     const View rows = RowsAlong(in[gradient], dim);
@@ -225,6 +228,11 @@ void MatrixProduct(Call &call) {
   sizes.insert(sizes.end(), {a.sizes[a.sizes.size() - 2], b.sizes.back()});
   if (call.Has(2) && BroadcastSizes(sizes, call.In(2).sizes) != sizes)
     Invalid("the bias " + Sizes(call.In(2).sizes) + " does not broadcast to " + Sizes(sizes));
+  for (const View *x : {&a, &b}) {
+    auto batched = sizes;  // of a copy of it for each batch
+    std::copy(x->sizes.end() - 2, x->sizes.end(), batched.end() - 2);
+    DemandTensor({nullptr, DType::kFloat, batched, {}});
+  }
   call.Out(a.dtype, sizes);
   call.work = [=, alpha = call.Real("alpha", 1), beta = call.Real("beta", 1)](const Views &in, Views &out) {
     MatMul(Transposed(in[0], first), Transposed(in[1], second), Optional(in, 2), alpha, beta, out[0]);
@@ -243,6 +251,7 @@ void FillInto(Call &call) {
 }
 
 void Fill(Call &call) {
+  DemandNumber(call.inputs[1]);
   call.Out(call.In(1).dtype, call.Integers("dims"));
   call.work = [](const Views &in, Views &out) { Copy(Contiguous(in[1].data, in[1].dtype, {}), out[0]); };
 }
@@ -257,8 +266,9 @@ void Range(Call &call) {
     return integers == others ? ElementSize(a.view.dtype) < ElementSize(b.view.dtype) : integers;
   };
   const auto dtype = std::max_element(numbers.begin(), numbers.end(), wider)->view.dtype;
-  const auto count = static_cast<int64_t>(std::ceil((call.Real("end", call.Real("limit", 0)) - start) / step));
-  call.Out(dtype, {std::max<int64_t>(count, 0)});
+  const double count = std::ceil((call.Real("end", call.Real("limit", 0)) - start) / step);
+  if (!(count < 0x1p62)) Invalid("the range has no end");
+  call.Out(dtype, {count > 0 ? static_cast<int64_t>(count) : 0});
   call.work = [start, step](const Views &, Views &out) {
     std::vector<double> values(static_cast<size_t>(out[0].count()));
     for (size_t i = 0; i < values.size(); ++i) values[i] = start + static_cast<double>(i) * step;

@@ -127,7 +127,9 @@ void CumulativeSum(Call &call) {
     const bool exact = ArithmeticOf(ArithmeticOf(in[0].dtype), out[0]) == Arithmetic::kInteger;
     WithArithmetic(exact ? Arithmetic::kInteger : Arithmetic::kDouble, [&](auto zero) {
       auto values = Values<decltype(zero)>(rows);
-      for (size_t i = 0; i < values.size(); ++i) values[i] += i % length != 0 ? values[i - 1] : 0;
+      for (size_t i = 0; i < values.size(); ++i) {
+        if (i % length != 0) values[i] = Add::of(values[i], values[i - 1]);
+      }
       Copy(Over(values, rows.sizes), RowsAlong(out[0], dim));
     });
   };

@@ -137,7 +137,11 @@ void ScatterAlong(Call &call) {
   const auto reduction = call.Text("reduction", "none");
   if (reduction != "none" && reduction != "add") Invalid("reduction " + reduction + " is not implemented");
   const int64_t dim = Dimension(call.Integer("axis"), call.In(0).sizes.size());
+  const auto &wanted = call.In(1).sizes, &given = call.In(2).sizes;
   CheckRank(call.In(0), call.In(1));
+  const auto reaches = [](int64_t size, int64_t index) { return size >= index; };
+  if (given.size() == wanted.size() && !std::equal(given.begin(), given.end(), wanted.begin(), reaches))
+    Invalid(call.inputs[2].name + " " + Sizes(given) + " is smaller than the index " + Sizes(wanted));
   call.Out(call.In(0).dtype, call.In(0).sizes);
   call.work = [dim, add = reduction == "add"](const Views &in, Views &out) {
     View source = in[2];
@@ -154,6 +158,7 @@ void ScatterSum(Call &call) {
 // The slices of x along `axis`.
 void Take(Call &call) {
   const auto dim = static_cast<size_t>(Dimension(call.Integer("axis"), call.In(0).sizes.size()));
+  if (call.In(0).sizes.empty()) Invalid("a number has no dimension to take slices of");
   Indexing described;
   described.Add(dim, call.In(1));
   call.Out(call.In(0).dtype, described.Sizes(call.In(0)));
@@ -207,6 +212,7 @@ void Where(Call &call) {
 }
 
 void MaskedFill(Call &call) {
+  DemandNumber(call.inputs[2]);
   call.Out(call.In(0).dtype, BroadcastSizes(call.In(0).sizes, call.In(1).sizes));
   call.work = [](const Views &in, Views &out) {
     Select(in[1], Contiguous(in[2].data, in[2].dtype, {}), in[0], out[0]);

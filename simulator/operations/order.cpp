@@ -58,7 +58,11 @@ void Order(Call &call, int64_t dim, int64_t k, bool largest) {
 
 }  // namespace
 
-void TopKAlong(Call &call) { Order(call, call.Integer("dim", -1), call.Integer("k"), call.Integer("largest", 1) != 0); }
+void TopKAlong(Call &call) {
+  const int64_t k = call.Integer("k");
+  if (k < 0) Invalid("k is " + std::to_string(k));
+  Order(call, call.Integer("dim", -1), k, call.Integer("largest", 1) != 0);
+}
 
 void Sort(Call &call) { Order(call, call.Integer("axis", -1), -1, call.Integer("descending") != 0); }
 

@@ -25,9 +25,9 @@ constexpr T kLargest =
       return expression;                   \
     }                                      \
   };
-REDUCTION(Sum, 0, a + b)
-REDUCTION(Mean, 0, a + b)
-REDUCTION(Prod, 1, a *b)
+REDUCTION(Sum, 0, Add::of(a, b))
+REDUCTION(Mean, 0, Add::of(a, b))
+REDUCTION(Prod, 1, Mul::of(a, b))
 REDUCTION(All, 1, a != 0 && b != 0 ? 1 : 0)
 REDUCTION(Any, 0, a != 0 || b != 0 ? 1 : 0)
 REDUCTION(Max, -kLargest<T>, a != a || a > b ? a : b)

@@ -78,7 +78,9 @@ void Split(Call &call) {
   if (static_cast<int64_t>(parts.size()) != call.Integer("num_split"))
     Invalid("size_splits " + Sizes(parts) + " does not have num_split sizes");
   int64_t rest = x.sizes[dim];
-  for (const auto part : parts) rest -= std::max<int64_t>(part, 0);
+  for (const auto part : parts) {  // once too small, it stays so
+    if (part > 0) rest = part > rest ? -1 : rest - part;
+  }
   if (const auto open = std::find(parts.begin(), parts.end(), -1); open != parts.end()) *open = std::exchange(rest, 0);
   if (rest != 0 || std::any_of(parts.begin(), parts.end(), [](int64_t part) { return part < 0; }))
     Invalid("size_splits " + Sizes(parts) + " does not make up dimension " + std::to_string(dim) + " of " +
@@ -137,10 +139,10 @@ void StridedSlice(Call &call) {
     const auto place = [size](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + size : at, 0, size); };
     first[d] = bit("begin_mask", d) ? 0 : place(begin[d]);
     const int64_t last = bit("end_mask", d) ? size : place(end[d]);
-    steps[d] = step[d];
+    steps[d] = std::min(step[d], std::max<int64_t>(size, 1));  // a longer one reaches no further
     dropped[d] = bit("shrink_axis_mask", d);
     if (dropped[d]) first[d] = Inside(begin[d], size);
-    if (!dropped[d]) sizes.push_back(std::max<int64_t>(0, (last - first[d] + step[d] - 1) / step[d]));
+    if (!dropped[d]) sizes.push_back(last > first[d] ? (last - first[d] - 1) / step[d] + 1 : 0);
   }
   call.Out(x.dtype, sizes);
   call.work = [=](const Views &in, Views &out) {

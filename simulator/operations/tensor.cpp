@@ -45,30 +45,37 @@ struct Bool {
 using moe_gating::BFloat16;
 using moe_gating::Float16;
 
-// Calls use(Element{}) with the element type of a dtype; false for a dtype without one.
+// Calls use(Element{}) with the element type of a dtype.
 template <class Use>
-bool WithElement(DType dtype, const Use &use) {
+void WithElement(DType dtype, const Use &use) {
   switch (dtype) {
-    case DType::kFloat: use(Plain<float>{}); return true;
-    case DType::kHalf: use(Float16{}); return true;
-    case DType::kBFloat16: use(BFloat16{}); return true;
-    case DType::kDouble: use(Plain<double>{}); return true;
-    case DType::kInt8: use(Plain<int8_t>{}); return true;
-    case DType::kUInt8: use(Plain<uint8_t>{}); return true;
-    case DType::kInt16: use(Plain<int16_t>{}); return true;
-    case DType::kInt32: use(Plain<int32_t>{}); return true;
-    case DType::kInt64: use(Plain<int64_t>{}); return true;
-    case DType::kBool: use(Bool{}); return true;
-    default: return false;
+    case DType::kFloat: use(Plain<float>{}); return;
+    case DType::kHalf: use(Float16{}); return;
+    case DType::kBFloat16: use(BFloat16{}); return;
+    case DType::kDouble: use(Plain<double>{}); return;
+    case DType::kInt8: use(Plain<int8_t>{}); return;
+    case DType::kUInt8: use(Plain<uint8_t>{}); return;
+    case DType::kInt16: use(Plain<int16_t>{}); return;
+    case DType::kInt32: use(Plain<int32_t>{}); return;
+    case DType::kInt64: use(Plain<int64_t>{}); return;
+    case DType::kUInt32: use(Plain<uint32_t>{}); return;
+    case DType::kUInt64: use(Plain<uint64_t>{}); return;
+    case DType::kBool: use(Bool{}); return;
+    default: throw Refusal{kNotSupported, "the dtype " + std::to_string(static_cast<int>(dtype)) + " is unknown"};
   }
 }
 
-// `view` with the sizes of `shape`: missing and single dimensions are repeated by a stride of 0.
+// `view` with the sizes of `shape`: missing and single dimensions are repeated by a stride of 0. Whatever the operations
+// overlook, what does not fit ends here.
 View Broadcast(const View &view, const std::vector<int64_t> &shape) {
   View wide{view.data, view.dtype, shape, std::vector<int64_t>(shape.size(), 0)};
-  const size_t missing = shape.size() - view.sizes.size();
-  for (size_t i = 0; i < view.sizes.size(); ++i) {
-    if (view.sizes[i] != 1) wide.strides[missing + i] = view.strides[i];
+  const size_t rank = view.sizes.size();
+  for (size_t i = 1; i <= rank; ++i) {
+    const int64_t size = view.sizes[rank - i];
+    if (size == 1) continue;
+    if (i > shape.size() || size != shape[shape.size() - i])
+      throw Refusal{kBadParam, Sizes(view.sizes) + " does not broadcast to " + Sizes(shape)};
+    wide.strides[shape.size() - i] = view.strides[rank - i];
   }
   return wide;
 }
@@ -103,7 +110,7 @@ void CopyAs(const View &from, const View &to) {
     for (int64_t i = 0; i < length; ++i) {
       const auto value = From::load(source[from_offset + i * from_step]);
       using Value = decltype(To::load(typename To::Storage{}));
-      target[to_offset + i * to_step] = To::store(static_cast<Value>(value));
+      target[to_offset + i * to_step] = To::store(Converted<Value>(value));
     }
   });
 }
@@ -141,7 +148,7 @@ std::string Sizes(const std::vector<int64_t> &sizes) {
 std::string Described(const View &view) { return DTypeName(view.dtype) + (" " + Sizes(view.sizes)); }
 
 void Copy(const View &from, const View &to) {
-  if (to.sizes.empty() && from.dtype == to.dtype) {  // one element, as an index chooses them
+  if (to.sizes.empty() && from.sizes.empty() && from.dtype == to.dtype) {  // one element, as an index chooses them
     std::memcpy(to.data, from.data, static_cast<size_t>(ElementSize(to.dtype)));
     return;
   }

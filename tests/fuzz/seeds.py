@@ -3,7 +3,7 @@ those that torchair makes of some programs, and one for each type of node."""
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,55 +106,66 @@ def node_types() -> list[tuple[str, list[str], list[str], list[str]]]:
     return [(name, *(re.sub(r"[?!*-]|=\S+", "", names).split() for names in others)) for name, *others in rows]
 
 
-def _describe(description: Any, name: str, dtype: str, shape: tuple[int, ...]) -> None:
-    description.name, description.dtype = name, DTYPES[dtype]
+def _describe(description: Any, dtype: str, shape: Sequence[int]) -> None:
+    description.name, description.dtype = "y", DTYPES[dtype]
     description.shape.dim.extend(shape)
 
 
+def of_one_node(kind: str, inputs: dict[str, Any], attributes: dict[str, Any], outputs: Sequence[str]) -> Any:
+    """A model of one node between its inputs and its results. An input is (dtype, sizes) if it is fed, or a constant,
+    or (constant, other sizes)."""
+    model = ModelDef()
+    graph = model.graph.add()
+    for i, value in enumerate(inputs.values()):
+        source = graph.op.add(name=f"in{i}", type="Data")
+        if isinstance(value, tuple) and isinstance(value[0], str):
+            source.attr["index"].i = i
+            _describe(source.output_desc.add(), *value)
+        else:
+            constant, sizes = value if isinstance(value, tuple) else (value, np.shape(value))
+            source.type, tensor = "Const", source.attr["value"].t
+            _describe(tensor.desc, str(constant.dtype), sizes)
+            tensor.data = constant.tobytes()
+    node = graph.op.add(name="node", type=kind)
+    for i, name in enumerate(inputs):
+        node.input.append(f"in{i}:0")
+        node.input_desc.add().name = name
+    for name, value in attributes.items():
+        attribute = node.attr[name]
+        if isinstance(value, list):
+            attribute.list.i.extend(value)
+        else:
+            setattr(attribute, "f" if isinstance(value, float) else "i", value)
+    end = graph.op.add(name="out", type="NetOutput")
+    for i, name in enumerate(outputs):
+        node.output_desc.add().name = name
+        end.input.append(f"node:{i}")
+        end.input_desc.add().name = f"input{i}"
+    return model
+
+
 def of_node_types() -> Iterator[tuple[str, bytes]]:
-    """A model with one node of each type between its inputs and its results."""
-    for name, inputs, attributes, outputs in node_types():
-        model = ModelDef()
-        graph = model.graph.add()
-        nodes = []
-        for i, input_name in enumerate(n for n in inputs if n not in LEFT_OUT):
-            node = graph.op.add(name=f"in{i}", type="Data")
-            value = CONSTANTS.get(input_name)
-            _describe(node.output_desc.add(), "y", "float32", (2, 3))
-            node.attr["index"].i = i
-            if value is not None:
-                node.type = "Const"
-                del node.attr["index"]
-                tensor = node.attr["value"].t
-                _describe(tensor.desc, "y", str(value.dtype), value.shape)
-                tensor.data = value.tobytes()
-            nodes.append((node.name, input_name))
-        node = graph.op.add(name="node", type=name)
-        for source, input_name in nodes:
-            node.input.append(f"{source}:0")
-            node.input_desc.add().name = input_name
-        for attribute in attributes:
-            if attribute in FLOATS:
-                node.attr[attribute].f = FLOATS[attribute]
-            elif attribute in INTEGERS:
-                node.attr[attribute].i = INTEGERS[attribute]
-        if name == "Squeeze":
-            del node.attr["axis"]
-        if name == "IndexByTensor":
-            node.attr["indices_mask"].list.i.extend([1])
-        end = graph.op.add(name="out", type="NetOutput")
-        names = [outputs[0] + "0", outputs[0] + "1"] if name in ("SplitV", "Unpack") else outputs
-        for i, output in enumerate(names):
-            node.output_desc.add().name = output
-            end.input.append(f"node:{i}")
-            end.input_desc.add().name = f"input{i}"
-        yield f"node-{name}", model.SerializeToString()
+    """A model with one node of each type."""
+    for kind, inputs, attributes, outputs in node_types():
+        given = {name: CONSTANTS.get(name, ("float32", (2, 3))) for name in inputs if name not in LEFT_OUT}
+        values = {name: FLOATS.get(name, INTEGERS.get(name)) for name in attributes}
+        if kind == "IndexByTensor":
+            values["indices_mask"] = [1]
+        if kind == "Squeeze":
+            del values["axis"]
+        if kind in ("SplitV", "Unpack"):
+            outputs = [outputs[0] + "0", outputs[0] + "1"]
+        values = {name: value for name, value in values.items() if value is not None}
+        yield f"node-{kind}", of_one_node(kind, given, values, outputs).SerializeToString()
 
 
 def write(folder: Path) -> int:
     """Write all models into a folder; how many there are."""
     folder.mkdir(parents=True, exist_ok=True)
-    models = [*of_programs(), *of_node_types()]
+    from tests.fuzz import hostile
+
+    refused = [(name.replace(" ", "-"), model) for name, model, _ in hostile.models()]
+    models = [*of_programs(), *of_node_types(), *refused]
     for name, model in models:
         (folder / name).write_bytes(model)
     return len(models)
