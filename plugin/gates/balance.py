@@ -7,9 +7,11 @@ error of torch's where it reads the values: at once on the CPU.
 
 from __future__ import annotations
 
+import numpy
 import torch
 
 from ascend_moe_gating.plugin.constraints.rules import name_of, refuse_type
+from ascend_moe_gating.plugin.constraints.signature import stands_for_a_number
 
 __all__ = [
     "append_shared_experts",
@@ -206,7 +208,8 @@ def _check_tensors(**tensors: object) -> None:
 
 
 def _check_int(name: str, value: object, least: int) -> None:
-    if not isinstance(value, (int, torch.SymInt)) or isinstance(value, bool):
+    floating = isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+    if floating or not (isinstance(value, torch.SymInt) or stands_for_a_number(value)):
         refuse_type(name, "an int", "", value=value)
     if value < least or value >= 2**31:
         raise ValueError(f"{name} must be at least {least}, and an int32, got {value}")
@@ -215,7 +218,7 @@ def _check_int(name: str, value: object, least: int) -> None:
 def _check_number(name: str, value: object, dtype: torch.dtype = torch.float32) -> None:
     if isinstance(value, torch.Tensor) and value.dim() == 0 and not value.is_complex():
         return
-    if not isinstance(value, (int, float, torch.SymInt, torch.SymFloat)):
+    if not isinstance(value, (int, float, numpy.integer, numpy.floating, torch.SymInt, torch.SymFloat)):
         refuse_type(name, "a number", "", value=value)
     most = min(torch.finfo(dtype).max, 2**63 - 1) if isinstance(value, int) else torch.finfo(dtype).max
     if most < abs(value) < float("inf"):

@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy
 import pytest
 import torch
 
@@ -131,3 +132,12 @@ def test_the_loss_trains_the_router(device):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("one", [numpy.int64(1), numpy.int32(1), torch.tensor(1)], ids=repr)
+def test_what_torch_takes_for_a_number_is_one(one):
+    idx, weights = torch.tensor([[0, 2]]), torch.ones(1, 2)
+    assert balance.tokens_per_expert(idx, one + 2).tolist() == [1, 0, 1]
+    assert balance.drop_tokens(weights, idx, torch.tensor([False]), one + 2)[1].tolist() == [[3, 3]]
+    assert balance.append_shared_experts(weights, idx, 3, one, numpy.float32(0.5))[0].tolist() == [[1, 1, 0.5]]
+    assert balance.sequence_balance_loss(torch.ones(1, 3), idx, one, numpy.float64(1)).item() > 0
