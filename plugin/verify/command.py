@@ -75,7 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stand-in", action="store_true", help="an NPU played by the host stand-in for CANN: to try this command"
     )
-    parser.add_argument("--quick", action="store_true", help="each kind of check, few of each: about half a minute")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="each kind of check, few of each, in about half a minute; all of them find more, in minutes",
+    )
     parser.add_argument(
         "--path", choices=_PATHS, action="append", default=[], help="only this way of calling; may be repeated"
     )

@@ -7,7 +7,7 @@ from typing import Any
 from ascend_moe_gating.plugin.verify import findings
 from ascend_moe_gating.plugin.verify.html import cell, details, escape, number, table
 from ascend_moe_gating.plugin.verify.outcome import TIMED
-from ascend_moe_gating.plugin.verify.report import Report, Tally
+from ascend_moe_gating.plugin.verify.report import MODES, Report, Tally
 from ascend_moe_gating.plugin.verify.style import STYLE
 from ascend_moe_gating.plugin.verify.svg import histogram
 
@@ -68,7 +68,7 @@ def _verdict(report: Report) -> str:
     )
     return (
         f'<p><span class="verdict {kind}">{escape(report.verdict)}</span> {escape(numbers)}</p>'
-        f'<p class="soft">{escape(report.mode)} run, {escape(report.state)}, begun {escape(report.started)}, '
+        f'<p class="soft">{MODES[report.mode]}, {escape(report.state)}, begun {escape(report.started)}, '
         f"{report.seconds:.0f} s</p>"
     )
 

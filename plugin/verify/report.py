@@ -11,6 +11,7 @@ from ascend_moe_gating.plugin.verify.outcome import EDGES
 from ascend_moe_gating.plugin.verify.scrub import scrub
 
 VERSION = 1  # of the JSON
+MODES = {"quick": "quick run (few checks of each kind: a full run finds more)", "full": "full run"}
 _MISMATCHES_OF_A_GROUP, _MISMATCHES = 6, 120  # that are listed; all are counted
 _WORDS = 400  # characters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ascend_moe_gating.plugin.verify.report import Report
+from ascend_moe_gating.plugin.verify.report import MODES, Report
 
 _SHOWN = 6  # of each kind
 
@@ -17,7 +17,7 @@ def _lines(report: Report) -> Iterator[str]:
     environment = report.environment
     stand_in = " (the host stand-in for CANN: not an NPU)" if report.stand_in else ""
     yield f"{report.device}{stand_in}, {environment.get('CANN') or environment.get('CPU kernel', '')}"
-    yield f"torch {environment.get('torch')}, torch_npu {environment.get('torch_npu')}, {report.mode} run"
+    yield f"torch {environment.get('torch')}, torch_npu {environment.get('torch_npu')}, {MODES[report.mode]}"
     yield ""
     yield f"{'path':28} {'checks':>7} {'rows':>8} {'wrong':>7} {'near-ties':>10} {'refused':>8} {'surprises':>10}"
     for path in dict.fromkeys(tally.path for tally in report.tallies):
