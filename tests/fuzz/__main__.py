@@ -3,6 +3,7 @@ when something was found. `make fuzz FUZZ="-max_total_time=600"`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -22,15 +23,17 @@ MISSING = "the fuzzers need Clang with its libFuzzer: apt-get install clang libc
 PULSE = re.compile(r"#(\d+)\s.*cov: (\d+).*corp: (\d+).*exec/s: (\d+)")
 
 
+VECTOR = "ASCEND_MOE_GATING_VECTOR"
+SETTINGS = {  # a device of 256 KiB, so that what is too large is found to be so, and is not slow
+    "ASCEND_MOE_GATING_SIMULATOR_MEMORY": "262144",
+    "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+
+
 def environment(vector: str = "") -> dict[str, str]:
-    """Of a run: a device of 256 KiB, so that what is too large is found to be so, and is not slow."""
-    return {
-        **os.environ,
-        "ASCEND_MOE_GATING_SIMULATOR_MEMORY": "262144",
-        "ASCEND_MOE_GATING_VECTOR": vector,
-        "ASAN_OPTIONS": "allocator_may_return_null=1:detect_leaks=0",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
+    """Of a run, of this version of the kernel."""
+    return {**os.environ, **SETTINGS, VECTOR: vector}
 
 
 def build() -> None:
@@ -72,6 +75,7 @@ class Run:
         self.name = f"{target} {vector}".strip()
         self.executions, self.edges, self.corpus = 0, 0, 0
         self.findings: list[Path] = []
+        self.status: int | None = None  # None until it has ended by itself
         self.last: list[str] = []
 
     def command(self, options: list[str]) -> list[str]:
@@ -80,7 +84,7 @@ class Run:
             folder.mkdir(parents=True, exist_ok=True)
         time = [f"-max_total_time={SECONDS[self.target]}"]
         fuzzer = BUILD / f"fuzz_{self.target}"
-        folders = [corpus, seeds(self.target), ROOT / "tests" / "fuzz" / "found" / self.target]
+        folders = [corpus, seeds(self.target), *(ROOT / "tests" / "fuzz" / "found").glob(self.target)]
         return [str(a) for a in (fuzzer, *OPTIONS, *time, *options, f"-artifact_prefix={found}/", *folders)]
 
     def lines(self, options: list[str]) -> Iterator[str]:
@@ -95,23 +99,28 @@ class Run:
     def fuzz(self, options: list[str]) -> None:
         """Run it, with a line of progress; the interesting ones of its inputs are kept for the next time."""
         for line in self.lines(options):
-            if pulse := PULSE.match(line):
-                self.executions, self.edges, self.corpus = (int(pulse[i]) for i in (1, 2, 3))
-                print(f"\r{self.name}: {self.executions:,} executions, {pulse[4]}/s, {self.edges:,} edges, "
-                      f"{self.corpus:,} inputs kept ", end="", flush=True)  # fmt: skip
-            elif written := re.search(r"Test unit written to (\S+)", line):
-                self.findings.append(Path(written[1]))
-            elif not line.startswith(("INFO", "\tNEW_", "NEW_")):
-                self.last = [*self.last[-60:], line]
+            self.take(line)
         print()
+
+    def take(self, line: str) -> None:
+        """Read a line that libFuzzer has written."""
+        if pulse := PULSE.match(line):
+            self.executions, self.edges, self.corpus = (int(pulse[i]) for i in (1, 2, 3))
+            text = f"{self.executions:,} executions, {pulse[4]}/s, {self.edges:,} edges, {self.corpus:,} inputs kept"
+            print(f"\r{self.name}: {text} ", end="", flush=True)
+        elif written := re.search(r"Test unit written to (\S+)", line):
+            self.findings.append(Path(written[1]))
+        elif not line.startswith(("INFO", "\tNEW_", "NEW_")):
+            self.last = [*self.last[-60:], line]
 
     def report(self) -> str:
         text = f"{self.name:18}{self.executions:12,} executions {self.edges:8,} edges {self.corpus:6,} inputs"
         if not self.status:
-            return f"{text}   nothing found"
+            return f"{text}   nothing found{'' if self.status == 0 else ', interrupted'}"
         what = [line for line in self.last if re.search(r"SUMMARY|runtime error|refused|DEMAND|ERROR:|\.h:\d+: ", line)]
         text += "".join(f"\n    {line.strip()}" for line in what[:4])
-        settings = [f"{n}={environment(self.vector)[n]}" for n in environment() if n not in os.environ or "VECTOR" in n]
+        settings = [f"{name}={value}" for name, value in SETTINGS.items()]
+        settings += [f"{VECTOR}={self.vector}"] if self.vector else []
         for file in self.findings:
             text += f"\n    again: {' '.join(settings)} {BUILD}/fuzz_{self.target} {file}"
         return text
@@ -121,9 +130,10 @@ def main(options: list[str]) -> int:
     """Whether something was found."""
     build()
     runs = [Run("graph"), *(Run("kernel", vector) for vector in HERE)]
-    for run in runs:
-        run.fuzz(options)
-    print(*(run.report() for run in runs), sep="\n")
+    with contextlib.suppress(KeyboardInterrupt):
+        for run in runs:
+            run.fuzz(options)
+    print("", *(run.report() for run in runs), sep="\n")
     return int(any(run.status for run in runs))
 
 

@@ -12,7 +12,7 @@ from tests.fuzz.__main__ import environment
 from tests.fuzz.seeds import of_node_types
 from tests.programs import ROOT
 
-pytestmark = pytest.mark.stand_in
+pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a compiler")]
 FOUND = ROOT / "tests" / "fuzz" / "found"
 
 

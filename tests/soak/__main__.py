@@ -105,7 +105,8 @@ def text_of(report: dict[str, Any]) -> str:
 def soak(report: Report, rows: int, minutes: float) -> str:
     """Run calls 0, 1, ... until there are enough rows, or the time is over, or somebody interrupts; which it was."""
     number = 0
-    with tqdm(total=rows, unit="row", unit_scale=True, smoothing=0.05, mininterval=1, disable=None) as bar:
+    often = 1 if sys.stderr.isatty() else 60  # seconds; a log wants few lines
+    with tqdm(total=rows, unit="row", unit_scale=True, smoothing=0.05, mininterval=often, maxinterval=often) as bar:
         try:
             while report.rows < rows:
                 if time.monotonic() - report.started > 60 * minutes:
@@ -133,7 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(call.describe())
         print("".join(m["traceback"] for m in report.mismatches) or "right")
         return min(1, len(report.mismatches))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which a time limit sends
+    for interruption in (signal.SIGTERM, signal.SIGINT):  # a time limit's, and one that a shell lets its jobs ignore
+        signal.signal(interruption, signal.default_int_handler)
     ended = soak(report, int(options.rows), options.minutes)
     whole = report.as_dict(ended)
     options.output.parent.mkdir(parents=True, exist_ok=True)
