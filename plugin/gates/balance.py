@@ -8,6 +8,8 @@ error of torch's where it reads the values: at once on the CPU.
 from __future__ import annotations
 
 import numpy
+from typing import Any
+
 import torch
 
 from ascend_moe_gating.plugin.constraints.rules import name_of, refuse_type
@@ -207,7 +209,7 @@ def _check_tensors(**tensors: object) -> None:
             refuse_type(name, "a Tensor", "", value=tensor)
 
 
-def _check_int(name: str, value: object, least: int) -> None:
+def _check_int(name: str, value: Any, least: int) -> None:
     floating = isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
     if floating or not (isinstance(value, torch.SymInt) or stands_for_a_number(value)):
         refuse_type(name, "an int", "", value=value)
@@ -215,7 +217,7 @@ def _check_int(name: str, value: object, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}, and an int32, got {value}")
 
 
-def _check_number(name: str, value: object, dtype: torch.dtype = torch.float32) -> None:
+def _check_number(name: str, value: Any, dtype: torch.dtype = torch.float32) -> None:
     if isinstance(value, torch.Tensor) and value.dim() == 0 and not value.is_complex():
         return
     if not isinstance(value, (int, float, numpy.integer, numpy.floating, torch.SymInt, torch.SymFloat)):
