@@ -7,9 +7,9 @@ error of torch's where it reads the values: at once on the CPU.
 
 from __future__ import annotations
 
-import numpy
 from typing import Any
 
+import numpy
 import torch
 
 from ascend_moe_gating.plugin.constraints.rules import name_of, refuse_type
@@ -223,7 +223,8 @@ def _check_number(name: str, value: Any, dtype: torch.dtype = torch.float32) -> 
     if not isinstance(value, (int, float, numpy.integer, numpy.floating, torch.SymInt, torch.SymFloat)):
         refuse_type(name, "a number", "", value=value)
     most = min(torch.finfo(dtype).max, 2**63 - 1) if isinstance(value, int) else torch.finfo(dtype).max
-    if most < abs(value) < float("inf"):
+    number: Any = value
+    if most < abs(number) < float("inf"):
         raise ValueError(f"{name} must be a number that {name_of(dtype)} and torch's integers hold, got {value}")
 
 
