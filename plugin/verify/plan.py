@@ -142,7 +142,9 @@ class Plan:
             return "torch refuses it while compiling"
         if path.errors == "device" and broken.operator != GATING and broken.numbers.get("k") == 0:
             return "without results nothing is launched"
-        if "input_ids" in {**broken.tensors, **broken.numbers} and not self._has_routing(path):
+        routed = {"input_ids", "tid2eid"}.intersection((*broken.tensors, *broken.numbers))
+        checked_first = path.errors == "ours" and not path.compiles  # before anything is asked about hash routing
+        if routed and not checked_first and not self._has_routing(path):
             return "the installed torch_npu has no hash routing"
         return ""
 

@@ -97,6 +97,8 @@ def test_an_older_torch_npu_has_no_hash_routing_and_the_report_says_so(monkeypat
     }
     routed = {check.path for check in plan.checks if check.group == "hash routing"}
     assert routed == {"direct aclnn call"}
+    left_out = {left.what for left in plan.not_run if left.why == "the installed torch_npu has no hash routing"}
+    assert {what.partition(": ")[0] for what in left_out} == {PATHS[key].title for key in ("ops", "static", "dynamic")}
 
 
 def test_a_call_that_writes_to_its_logits_is_wrong():
