@@ -164,7 +164,7 @@ PROBES = {
     "passes over graphs of torchair": _post_grad_passes,
     "torchair's MoeGatingTopKSoftmaxV2": lambda: _torchair_node("MoeGatingTopKSoftmaxV2"),
     "a browser": lambda: browser.program() is not None,
-    "a compiler": lambda: all(map(shutil.which, ("c++", "g++", "make"))),
+    "a compiler": lambda: all(map(shutil.which, ("cc", "c++", "g++", "make"))),
 }
 # What the machine may lack, and torch's Inductor with it; the variables make that a failure.
 OF_THE_MACHINE = {"a browser": "REQUIRE_BROWSER", "a compiler": "REQUIRE_COMPILER"}

@@ -24,6 +24,7 @@ def test_it_says_that_it_is_in_use_in_one_line():
     assert result.stderr == "ascend_moe_gating: no CANN on this machine, torch_npu runs on the host stand-in\n"
 
 
+@pytest.mark.needs("a compiler")
 def test_it_is_not_used_where_a_real_cann_can_be_loaded(tmp_path):
     source = tmp_path / "cann.c"
     source.write_text("int aclInit(const char *config) { return 0; }\n")

@@ -9,7 +9,7 @@ from ascend_moe_gating.plugin.verify.page import page as written
 from ascend_moe_gating.plugin.verify.report import Report
 from tests.verify.chromium import opened
 
-pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a browser")]
+pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a browser", "a compiler")]
 WIDTHS = (1280, 390)
 LUMINANCE = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + +b, 0)"
 

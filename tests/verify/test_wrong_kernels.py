@@ -28,6 +28,9 @@ KINDS = {  # and the result in which the quick run finds it
 ON_CPU = ("next on ties", "above 2047 tokens", "every ninth launch is lost")  # the same kernel, by another door
 
 
+pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a compiler")]
+
+
 @pytest.fixture(scope="module")
 def found(wrong_kernel):
     """Of the stand-in and of the CPU."""
@@ -42,7 +45,6 @@ def found(wrong_kernel):
     return {device: run(device) for device in ("npu", "cpu")}
 
 
-@pytest.mark.stand_in
 @pytest.mark.parametrize(("kind", "device"), [*((kind, "npu") for kind in KINDS), *((kind, "cpu") for kind in ON_CPU)])
 def test_it_is_found(found, kind, device):
     finding = found[device][kind]
@@ -50,14 +52,12 @@ def test_it_is_found(found, kind, device):
     assert KINDS[kind] in (finding["result"], None), finding
 
 
-@pytest.mark.stand_in
 @pytest.mark.parametrize("device", ["npu", "cpu"])
 def test_without_a_mistake_nothing_is_found(found, device):
     assert found[device]["none"]["group"] == ""
     assert found[device]["none"]["checks"] > 150
 
 
-@pytest.mark.stand_in
 def test_it_is_named_in_the_terminal_in_json_and_on_the_page(wrong_run):
     assert wrong_run.code == 1
     says = "1 of 64 scores are wrong, first of expert 63"
