@@ -51,16 +51,20 @@ def run(*arguments: str | Path, **environment: str) -> None:
         sys.exit(done.stdout + done.stderr)
 
 
-def build_sdist(folder: Path) -> Path:
-    run("build", "--sdist", "--no-isolation", "--outdir", folder, ROOT)
+def build_sdist(source: Path, folder: Path) -> Path:
+    run("build", "--sdist", "--no-isolation", "--outdir", folder, source)
     return next(folder.glob("*.tar.gz"))
+
+
+def unpack(sdist: Path, folder: Path) -> Path:
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / sdist.name.removesuffix(".tar.gz")
 
 
 def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
     """From an sdist, that nothing else of this folder is needed; auditwheel gives the wheel its name."""
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
-    source = folder / sdist.name.removesuffix(".tar.gz")
+    source = unpack(sdist, folder)
     settings = {
         "CMAKE_TOOLCHAIN_FILE": str(ROOT / "wheels" / "toolchain.cmake"),
         "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0))),
@@ -100,8 +104,9 @@ def main() -> None:
     for folder in (DIST, *(WORK / name for name in ("sdist", "again", "first", "unpacked"))):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    sdist = build_sdist(WORK / "sdist")
-    complaints = [*check.sdist(sdist), *check.same_bytes(sdist, build_sdist(WORK / "again"))]
+    sdist = build_sdist(ROOT, WORK / "sdist")
+    again = build_sdist(unpack(sdist, WORK / "again"), WORK / "again")
+    complaints = [*check.sdist(sdist), *check.same_bytes(sdist, again)]
     shutil.copy(sdist, DIST)
     wheels = []
     for architecture in ARCHITECTURES:
