@@ -6,7 +6,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ground: #12161c; --card: #1b2129; --ink: #e4e9f0; --soft: #9aa7b8;
   --line: #323c49; --good: #5cc592; --bad: #ff8379; --doubt: #e3b35a; --bar: #6ea3f2; --far: #f0a35c; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); 
+body { margin: 0; background: var(--ground); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 78rem; margin: 0 auto; padding: 1.5rem clamp(1rem, 3vw, 2.5rem) 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
@@ -42,7 +42,7 @@ details { margin: .6rem 0; } summary { cursor: pointer; color: var(--soft); }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 8px; padding: .6rem .7rem .4rem; }
 figcaption { font-size: .86rem; } svg { display: block; width: 100%; height: auto; margin-top: .3rem; }
 svg .bar { fill: var(--bar); } svg .far { fill: var(--far); } svg .axis { stroke: var(--line); }
-svg text { fill: var(--soft); font: 9px system-ui, "DejaVu Sans", sans-serif; } 
+svg text { fill: var(--soft); font: 9px system-ui, "DejaVu Sans", sans-serif; }
 svg .count { text-anchor: middle; fill: var(--ink); }
 .meter { height: .5rem; border-radius: 3px; background: var(--bar); min-width: 2px; margin-top: .45rem; }
 """
