@@ -95,8 +95,8 @@ class Report:
         self.tallies.append(Tally(path, group))
         return self.tallies[-1]
 
-    def leave_out(self, what: str, why: str) -> None:
-        _count(self.not_run, {"what": what, "why": scrub(why)})
+    def leave_out(self, what: str, why: str, checks: int = 1) -> None:
+        _count(self.not_run, {"what": what, "why": scrub(why)}, checks)
 
     def lose(self, path: str, group: str, call: str, how: str, words: str) -> None:
         """A check that ended the process it ran in, or was ended as it did not end."""
@@ -165,13 +165,13 @@ class Report:
         return _without_nan(plain)
 
 
-def _count(rows: list[dict[str, Any]], key: dict[str, Any], **shown: Any) -> None:
+def _count(rows: list[dict[str, Any]], key: dict[str, Any], times: int = 1, **shown: Any) -> None:
     """Count rows that have the same key; what is shown is of the first."""
     for row in rows:
         if key.items() <= row.items():
-            row["count"] += 1
+            row["count"] += times
             return
-    rows.append({**key, **shown, "count": 1})
+    rows.append({**key, **shown, "count": times})
 
 
 def _without_nan(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import signal
+from collections import Counter
 from types import FrameType
 from typing import Any
 
@@ -13,7 +14,7 @@ from ascend_moe_gating.plugin.verify.progress import Progress
 from ascend_moe_gating.plugin.verify.report import Report
 from ascend_moe_gating.plugin.verify.worker import CannotRun, Wanted, work
 
-_MOST_LOST = 6  # checks that end the process, before the rest is left
+_MOST_LOST = 3  # checks of a path that end their process, before the rest of it is left
 
 _TO_START = 300.0  # seconds: imports may be slow
 
@@ -37,7 +38,10 @@ class Session:
         self._planned_before = 0  # checks of earlier processes
         self._planned = False
         self._check: dict[str, Any] = {}
-        self._lost = 0
+        self._begins: dict[str, int] = {}  # the first check of each path
+        self._end = 0  # one behind the last check
+        self._lost: Counter[str] = Counter()  # by path
+        self._left = False  # whether checks were left out for that
 
     def run(self) -> None:
         """Until the end, or an interruption; the report says which.
@@ -49,7 +53,7 @@ class Session:
         state = "an error of verify itself ended the run"
         try:
             self._run_all()
-            state = "complete" if self._lost <= _MOST_LOST else f"ended early: {self._lost} checks ended their process"
+            state = "ended early: checks that ended their process" if self._left else "complete"
         except KeyboardInterrupt:
             state = "interrupted by Ctrl-C (SIGINT)"
         except Terminated:
@@ -85,22 +89,33 @@ class Session:
             if not self._check:
                 if not self.report.done:
                     raise CannotRun(f"the process {ended}")
-                self.report.leave_out("the checks behind the lost one", f"the process {ended}")
-                self._lost = _MOST_LOST + 1
+                self._leave("the checks behind the lost one", f"the process {ended}", 1)
                 return
             start = self._lose(ended)
-            if self._lost > _MOST_LOST:
+            if start >= self._end:
                 return
 
     def _patience(self) -> float:
         return self._limit if self._check else max(self._limit, _TO_START)
 
     def _lose(self, ended: str) -> int:
-        """Note that the check which had begun ended its process. Returns the next one."""
-        self._lost += 1
+        """Note that the check which had begun ended its process. Returns the next: if too many did, of the next path."""
+        path, index = self._check["path"], int(self._check["index"])
         how, _, words = ended.partition("\n")
-        self.report.lose(self._check["path"], self._check["group"], self._check.get("call", ""), how, words)
-        return int(self._check["index"]) + 1
+        self.report.lose(path, self._check["group"], self._check.get("call", ""), how, words)
+        self._lost[path] += 1
+        if self._lost[path] < _MOST_LOST:
+            return index + 1
+        end = min((begin for begin in self._begins.values() if begin > index), default=self._end)
+        self._leave(
+            f"{path}: the checks behind the last lost one", f"{_MOST_LOST} of them ended their process", end - index - 1
+        )
+        return end
+
+    def _leave(self, what: str, why: str, checks: int) -> None:
+        if checks:
+            self._left = True
+            self.report.leave_out(what, why, checks)
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event["event"]
@@ -110,6 +125,7 @@ class Session:
             self._take_environment(event)
         elif kind == "plan" and not self._planned:
             self._planned = True
+            self._begins, self._end = event["begins"], event["checks"]
             self.report.planned = self._planned_before + event["checks"]
             for what, why in event["not_run"]:
                 self.report.leave_out(what, why)

@@ -22,9 +22,11 @@ def work(wanted, start, emit):
         raise {"CannotRun": CannotRun, "ImportError": ImportError}[reason[0]](reason[1])
     rows = {"CANN": "none"}
     emit({"event": "environment", "device": "npu", "vectors": [], "stand_in": False, "rows": rows})
-    emit({"event": "plan", "checks": checks, "not_run": [["a path", "it is not there"]]})
+    begins = {"a path": 0, "the next path": checks // 2}
+    emit({"event": "plan", "checks": checks, "begins": begins, "not_run": [["a path", "it is not there"]]})
     for index in range(start, checks):
-        emit({"event": "begin", "index": index, "path": "a path", "group": "a group"})
+        path = "a path" if index < checks // 2 else "the next path"
+        emit({"event": "begin", "index": index, "path": path, "group": "a group"})
         emit({"event": "asks", "call": f"call {index}"})
         print("the last words of", index)
         if index in crashes:

@@ -95,19 +95,30 @@ def run_module(name, *arguments):
 
 def test_what_is_behind_a_crash_and_a_hanging_check_is_still_made():
     report = session(6, [1], [4], 0.5)
-    lost = [(one["call"], one["how"]) for one in report["lost"]]
-    assert lost == [("call 1", "ended by SIGABRT"), ("call 4", "gave no sign of life for 0.5 s")]
+    lost = [(one["path"], one["call"], one["how"]) for one in report["lost"]]
+    assert lost == [
+        ("a path", "call 1", "ended by SIGABRT"),
+        ("the next path", "call 4", "gave no sign of life for 0.5 s"),
+    ]
     assert "the last words of 1" in report["lost"][0]["words"]
     assert (report["done"], report["planned"], report["state"], report["exit_code"]) == (6, 6, "complete", 1)
-    (tally,) = report["tallies"]
-    assert (tally["checks"], tally["rows"], tally["lost"]) == (6, 8, 2)
+    assert [(t["checks"], t["rows"], t["lost"]) for t in report["tallies"]] == [(3, 4, 1), (3, 4, 1)]
     assert report["not_run"] == [{"what": "a path", "why": "it is not there", "count": 1}]
 
 
-def test_too_many_crashes_end_the_run():
-    report = session(50, list(range(50)), [], 20)
-    assert report["state"].startswith("ended early: 7 checks ended their process")
-    assert (report["done"], report["planned"], report["exit_code"]) == (7, 50, 1)
+def test_after_three_crashes_of_a_path_the_next_one_is_tried():
+    report = session(20, [0, 2, 4, 5, 6], [], 20)
+    assert [one["call"] for one in report["lost"]] == ["call 0", "call 2", "call 4"]
+    assert report["state"].startswith("ended early: checks that ended their process")
+    assert (report["done"], report["planned"], report["exit_code"]) == (15, 20, 1)
+    left = {"what": "a path: the checks behind the last lost one", "why": "3 of them ended their process", "count": 5}
+    assert left in report["not_run"]
+
+
+def test_where_all_crash_the_run_ends():
+    report = session(20, list(range(20)), [], 20)
+    assert [one["call"] for one in report["lost"]] == [f"call {n}" for n in (0, 1, 2, 10, 11, 12)]
+    assert (report["done"], sum(left["count"] for left in report["not_run"])) == (6, 1 + 7 + 7)
 
 
 @pytest.mark.parametrize(
