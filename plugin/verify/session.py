@@ -99,7 +99,7 @@ class Session:
         return self._limit if self._check else max(self._limit, _TO_START)
 
     def _lose(self, ended: str) -> int:
-        """Note that the check which had begun ended its process. Returns the next: if too many did, of the next path."""
+        """Note that the check which had begun ended its process. Returns the next, of another path if need be."""
         path, index = self._check["path"], int(self._check["index"])
         how, _, words = ended.partition("\n")
         self.report.lose(path, self._check["group"], self._check.get("call", ""), how, words)
