@@ -94,14 +94,18 @@ struct Steps : Block {
       Vector::store(scratch.row_maxima + first, columns.of[0]);
       Vector::store(scratch.bounds + first, exp_times_2_64(Vector::sub(columns.of[k - 1], columns.of[0])));
     }
-    undivided = args.bias == nullptr;
+    // The sum of two scores is rounded otherwise than that of their exponentials.
+    undivided = args.bias == nullptr && !(drops_groups() && args.group_select_mode == 1);
     bounded = undivided && args.k <= most_usual && !drops_groups();
     for (int64_t row = 0; row < rows; ++row)
       scratch.reciprocals[row] =
           static_cast<float>(1 / exponentials(logits_of(row), scratch.row_maxima[row], scores(row)));
-    if (!undivided)
+    if (args.bias != nullptr)
       for (int64_t row = 0; row < rows; ++row)
-        divide_row(args.experts, scratch.reciprocals[row], scratch.bias, scores(row), scratch.maxima[row]);
+        divide_row<true>(args.experts, scratch.reciprocals[row], scratch.bias, scores(row), scratch.maxima[row]);
+    else if (!undivided)
+      for (int64_t row = 0; row < rows; ++row)
+        divide_row<false>(args.experts, scratch.reciprocals[row], nullptr, scores(row), scratch.maxima[row]);
   }
 
   template <class ChoiceOf>

@@ -160,12 +160,13 @@ MOE_GATING_INLINE double exponentials(Logits<Type> logits, float maximum, float 
 }
 
 // Divides exponentials by their sum: one product, so that of two the larger has the larger score, or both have the same.
+template <bool biased>
 MOE_GATING_INLINE void divide_row(int64_t experts, float reciprocal, const float *bias, float *scores, float *maxima) {
   Maxima largest;
   walk(experts, [&](int64_t part, int64_t i, auto size) {
     const F score = Vector::mul(Vector::load(scores + i), Vector::set(reciprocal));
     Vector::store(scores + i, score);
-    const F choice = Vector::add(score, Vector::load(bias + i));
+    const F choice = !biased ? score : Vector::add(score, Vector::load(bias + i));
     largest.see(part, size.head(choice, Vector::set(-infinity)));
   });
   largest.store(maxima);

@@ -62,6 +62,7 @@ class Planner {
       Invalid(name + " is " + Described(view) + ", it was compiled for " + Described(node.described), kInvalidParam);
     }
     DemandTensor(view);
+    if (feed.on_host && view.data == nullptr && view.count() > 0) Invalid(name + " has no data", kInvalidParam);
     if (feed.on_host && view.data != nullptr) {  // the caller may change it as soon as the launch returns
       const auto *given = view.data;
       view.data = Buffer(view);

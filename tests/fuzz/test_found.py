@@ -10,6 +10,7 @@ from ascend_moe_gating.simulator.library import folder
 from tests.fuzz import hostile
 from tests.fuzz.__main__ import environment
 from tests.fuzz.seeds import of_node_types
+from tests.kernels.test_kernel_versions import HERE
 from tests.programs import ROOT
 
 pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a compiler")]
@@ -41,6 +42,13 @@ def replay(tmp_path_factory):
 @pytest.mark.parametrize("file", sorted((FOUND / "graph").iterdir()), ids=lambda file: file.name)
 def test_models(file, replay):
     result = replay("graph", file)
+    assert result.returncode == 0, result.stderr[-1000:]
+
+
+@pytest.mark.parametrize("vector", HERE)
+@pytest.mark.parametrize("file", sorted((FOUND / "kernel").iterdir()), ids=lambda file: file.name)
+def test_calls_of_the_kernel(file, vector, replay):
+    result = replay("kernel", file, vector=vector)
     assert result.returncode == 0, result.stderr[-1000:]
 
 
