@@ -4,7 +4,7 @@
 # make check  style, types, sanitizers, and the tests
 # make bench  the speed of the CPU kernel against its peers, and of NPU dispatch; what is promised (about 12 minutes)
 # make docs   the documentation as pages, in build/docs
-# make soak   ten million random rows through every way to run the operators (about 20 minutes), or SOAK="--minutes 5"
+# make soak   ten million random rows through every way to run the operators (2 to 20 minutes), or SOAK="--rows 1e8"
 # make fuzz   libFuzzer on the kernel and on what reads graphs (needs Clang, about 5 minutes and as many to build)
 # make arm    the kernel on an emulated Arm processor
 # make avx512 the kernel's AVX-512 version on an x86 processor without
