@@ -42,11 +42,12 @@ class JsonObject {
     return text;
   }
 
+  // A graph may hold any bytes for a text: those that are no ASCII are written as characters of their numbers.
   static std::string Quoted(const std::string &text) {
     std::string quoted = "\"";
-    for (const char c : text) {
+    for (const unsigned char c : text) {
       if (c == '"' || c == '\\') quoted += '\\';
-      quoted += static_cast<unsigned char>(c) < 0x20 ? Print("\\u%04x", c) : std::string(1, c);
+      quoted += c < 0x20 || c >= 0x7f ? Print("\\u%04x", unsigned{c}) : std::string(1, static_cast<char>(c));
     }
     return quoted + "\"";
   }

@@ -131,6 +131,8 @@ def models() -> Iterator[tuple[str, bytes, str]]:
             model = of_one_node("Abs", {"x": source}, {}, ("y",))
             change(model)
             yield name, model.SerializeToString(), refusal
+    odd = of_one_node("TopKV2", {"x": MATRIX, "k": integers(1)}, {"sort_policy": b'\xff"\n\\'}, ("values", "indices"))
+    yield "bytes for a text", odd.SerializeToString(), ""
     missing = of_one_node("Pack", {"x0": MATRIX, "x1": MATRIX}, {"axis": 0, "N": 2}, ("y",))
     missing.graph[0].op[2].input[1] = ""
     yield "one of many inputs is missing", missing.SerializeToString(), "input x1 is missing"

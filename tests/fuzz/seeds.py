@@ -135,7 +135,7 @@ def of_one_node(kind: str, inputs: dict[str, Any], attributes: dict[str, Any], o
         if isinstance(value, list):
             attribute.list.i.extend(value)
         else:
-            setattr(attribute, "f" if isinstance(value, float) else "i", value)
+            setattr(attribute, {float: "f", bytes: "s"}.get(type(value), "i"), value)
     end = graph.op.add(name="out", type="NetOutput")
     for i, name in enumerate(outputs):
         node.output_desc.add().name = name
