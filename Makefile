@@ -104,13 +104,13 @@ arm:
 	qemu-aarch64 -E ASCEND_MOE_GATING_VECTOR=portable build/kernel-arm
 
 wheels: build/wheels/venv/.packages
-	build/wheels/venv/bin/python -m wheels
+	build/wheels/venv/bin/python -m tests.wheels
 
 # TESTS="tests/kernels ..." chooses some.
 wheels-test:
-	$(PYTHON) -m wheels.installed -p tests.progress --numprocesses 2 --dist worksteal $(TESTS)
+	$(PYTHON) -m tests.wheels.installed -p tests.progress --numprocesses 2 --dist worksteal $(TESTS)
 
-build/wheels/venv/.packages: wheels/requirements.txt
+build/wheels/venv/.packages: tests/wheels/requirements.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -87,6 +87,10 @@ def _with_tensors(function: Callable[..., Results]) -> Function:
     return lambda tensors: function(**tensors)
 
 
+# Of torch_npu up to 2.10.0.post4.
+_AFTER_A_FAILED_CAPTURE = "an earlier capture failed, and this torch_npu refuses every later one in the process"
+
+
 def captured(operator: str, numbers: dict[str, Any]) -> Function:
     """A graph that is captured at the first call and replayed from then on, for tensors of the same shapes."""
     function = getattr(ascend_moe_gating, operator)
@@ -99,8 +103,13 @@ def captured(operator: str, numbers: dict[str, Any]) -> Function:
             function(**given, **numbers)  # what is set up once is not captured
             npu.synchronize()
             captured_graph = npu.NPUGraph()
-            with npu.graph(captured_graph):
-                results = function(**given, **numbers)
+            try:
+                with npu.graph(captured_graph):
+                    results = function(**given, **numbers)
+            except RuntimeError as error:
+                if "captures_underway" not in str(error):
+                    raise
+                raise RuntimeError(_AFTER_A_FAILED_CAPTURE) from error
             held.extend((captured_graph, given, results))
         captured_graph, given, results = held
         for name, tensor in tensors.items():

@@ -13,7 +13,7 @@ from benchmarks import page as performance
 from tests import release
 from tests.docs.pages import DOCS, PAGES, between, blocks, cells, run, samples
 from tests.programs import ROOT, launch
-from wheels.baseline import NEWEST
+from tests.wheels.baseline import NEWEST
 
 README = ROOT / "README.md"
 NEEDS = {

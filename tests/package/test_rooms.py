@@ -48,7 +48,7 @@ FILES = [
 ]
 CODE_IN_TESTS_TOO = [
     file.relative_to(ROOT)
-    for folder in ("benchmarks", "examples", "tests", "wheels")
+    for folder in ("benchmarks", "examples", "tests")
     for file in sorted((ROOT / folder).rglob("*"))
     if file.suffix in (".py", ".cpp", ".h")
 ]

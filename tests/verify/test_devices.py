@@ -14,6 +14,7 @@ from ascend_moe_gating.plugin.verify.page import page
 from ascend_moe_gating.plugin.verify.paths import NPU_PATHS, Path
 from ascend_moe_gating.plugin.verify.plan import Plan
 from ascend_moe_gating.plugin.verify.report import Report
+from tests.programs import on_stand_in
 
 pytestmark = pytest.mark.stand_in
 PATHS = {path.key: path for path in NPU_PATHS}
@@ -85,6 +86,26 @@ def test_a_run_that_fails_on_the_device_is_quoted():
     (refusal,) = surprises(report)
     assert (refusal["count"], refusal["refused"]) == (1, True)
     assert report.exit_code == 1
+
+
+CAPTURES = """
+import ascend_moe_gating
+from ascend_moe_gating.plugin.verify.paths import captured
+ascend_moe_gating.waits = lambda x: (torch.tensor(x.sum().item(), device="npu"),)
+for operator in ("waits", "npu_moe_gating_top_k_softmax"):
+    try:
+        print(captured(operator, {"k": 2} if operator != "waits" else {})({"x": torch.ones(1, 4).npu()})[0].tolist())
+    except RuntimeError as error:
+        print(str(error).replace("\\n", " "))
+"""
+
+
+@pytest.mark.needs("captured graphs")
+def test_a_capture_behind_one_that_failed():
+    failed, *then = on_stand_in(CAPTURES).stdout.splitlines()[-2:]
+    assert "captur" in failed
+    refused = "an earlier capture failed, and this torch_npu refuses every later one in the process"
+    assert then in (["[[0.25, 0.25]]"], [refused])
 
 
 def test_an_older_torch_npu_has_no_hash_routing_and_the_report_says_so(monkeypatch):

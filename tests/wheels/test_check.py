@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ascend_moe_gating.plugin.cpu import kernel
-from wheels import baseline, check
+from tests.wheels import baseline, check
 
 LIB = Path(kernel.library()._name).parent
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.programs import ROOT
-from wheels import __main__ as command
-from wheels import installed, stubs
-from wheels.baseline import Symbol, defined, number, old_enough
+from tests.wheels import __main__ as command
+from tests.wheels import installed, stubs
+from tests.wheels.baseline import Symbol, defined, number, old_enough
 
 
 def of_this_machine(name):
@@ -84,7 +84,7 @@ def test_a_path_without_compilers(tmp_path, monkeypatch):
     names = ["gcc", "g++-12", "aarch64-linux-gnu-g++", "c++", "clang++-14", "x86_64-linux-gnu-ld", "cmake"]
     for name in [*names, "git", "make", "ccache", "python3"]:
         (tmp_path / name).touch()
-    monkeypatch.setenv("PATH", f"{tmp_path}:{tmp_path}/missing:{ROOT / 'wheels'}")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{tmp_path}/missing:{ROOT / 'tests' / 'wheels'}")
     found = {link.name for link in installed.programs(tmp_path / "programs").iterdir()}
     assert found >= {"git", "make", "ccache", "python3", "stubs.py"}
     assert found.isdisjoint(names)

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from wheels import old_user_land
-from wheels.check import libraries
-from wheels.stubs import compiler
+from tests.programs import ROOT
+from tests.wheels import old_user_land
+from tests.wheels.check import libraries
+from tests.wheels.stubs import compiler
 
-ROOT = Path(__file__).resolve().parent.parent
 TESTS = (ROOT / "tests/kernels/kernel.cpp", ROOT / "tests/simulator/stand_in.cpp")
 # From the oldest to what depends on it, each in a scope of its own as in an application.
 LOAD = "import ctypes, sys\nfor path in sys.argv[1:]: ctypes.CDLL(path)"

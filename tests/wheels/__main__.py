@@ -15,10 +15,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from wheels import check, native, old_user_land, stubs
-from wheels.baseline import ARCHITECTURES
+from tests.programs import ROOT
+from tests.wheels import check, native, old_user_land, stubs
+from tests.wheels.baseline import ARCHITECTURES
 
-ROOT = Path(__file__).resolve().parent.parent
 WORK, DIST = ROOT / "build" / "wheels", ROOT / "dist"
 PROGRAMS = {
     "x86_64-linux-gnu-g++-12": "g++-12",
@@ -66,7 +66,7 @@ def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
     """From an sdist, that nothing else of this folder is needed; auditwheel gives the wheel its name."""
     source = unpack(sdist, folder)
     settings = {
-        "CMAKE_TOOLCHAIN_FILE": str(ROOT / "wheels" / "toolchain.cmake"),
+        "CMAKE_TOOLCHAIN_FILE": str(ROOT / "tests" / "wheels" / "toolchain.cmake"),
         "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0))),
         "WHEEL_ARCHITECTURE": architecture,
         "WHEEL_STUBS": str(WORK / "stubs" / architecture),

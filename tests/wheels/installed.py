@@ -1,6 +1,6 @@
 """make wheels-test: the tests on the wheel as a user installs it, where there is no compiler.
 
-    python -m wheels.installed [arguments of pytest]
+    python -m tests.wheels.installed [arguments of pytest]
 
 What needs a compiler is skipped by that name, and nothing else may be.
 """
@@ -15,7 +15,8 @@ import sys
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.programs import ROOT
+
 WORK, DIST = ROOT / "build" / "wheels", ROOT / "dist"
 COMPILERS = re.compile(r"(.+-)?(cc|gcc|g\+\+|c\+\+|c89|c99|cpp|clang|clang\+\+|as|ld|cmake|ninja)(-[\d.]+)?")
 PROGRAM = """

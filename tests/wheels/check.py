@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from wheels.baseline import POLICY, dynamic, needed, old_enough
+from tests.wheels.baseline import POLICY, dynamic, needed, old_enough
 
 LIBRARIES = 13
 THREADS = b"_ZNSt6thread15_M_start_thread"

@@ -1,1 +1,0 @@
-"""Wheels that install without a compiler, for x86-64 and aarch64, made on one machine."""
