@@ -13,7 +13,7 @@ from benchmarks import page as performance
 from tests import release
 from tests.docs.pages import DOCS, PAGES, between, blocks, cells, run, samples
 from tests.programs import ROOT, launch
-from tests.wheels.baseline import NEWEST
+from tests.wheels.baseline import NEWEST, POLICY
 
 README = ROOT / "README.md"
 NEEDS = {
@@ -74,8 +74,9 @@ def test_the_readme_is_a_screen_and_a_half():
 
 
 def test_the_readme_names_the_wheel_that_make_wheels_builds():
-    glibc = "manylinux_{}_{}".format(*NEWEST["GLIBC"])  # auditwheel names a wheel after the oldest that has its symbols
-    wheel = f"ascend_moe_gating-{release.number()}-py3-none-{glibc}_x86_64.whl[npu]"
+    # auditwheel names it after what is asked for, and after the oldest that has its symbols
+    glibcs = ".".join("manylinux_{}_{}_x86_64".format(*version) for version in (NEWEST["GLIBC"], POLICY))
+    wheel = f"ascend_moe_gating-{release.number()}-py3-none-{glibcs}.whl[npu]"
     assert f'pip install "./{wheel}"' in README.read_text()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.programs import ROOT
 from tests.wheels import check, native, old_user_land, stubs
-from tests.wheels.baseline import ARCHITECTURES
+from tests.wheels.baseline import ARCHITECTURES, POLICY
 
 WORK, DIST = ROOT / "build" / "wheels", ROOT / "dist"
 PROGRAMS = {
@@ -74,7 +74,8 @@ def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
     }
     run("build", "--wheel", "--no-isolation", "--outdir", folder / "plain", source, **settings)
     plain, repaired = next((folder / "plain").glob("*.whl")), folder / "repaired"
-    run("auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, plain)
+    platform = "manylinux_{}_{}_{}".format(*POLICY, architecture)  # and what is older, if it will do
+    run("auditwheel", "repair", "--plat", platform, "--wheel-dir", repaired, plain)
     return next(repaired.glob("*.whl"))
 
 

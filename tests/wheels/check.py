@@ -52,7 +52,8 @@ def wheel(path: Path, unpacked: Path, foreign: Iterable[Path]) -> Iterator[str]:
     """Of a wheel and its files: the name and auditwheel's verdict are within POLICY, the libraries are right."""
     shown = subprocess.run([sys.executable, "-m", "auditwheel", "show", "--json", path], capture_output=True, text=True)
     verdict = json.loads(shown.stdout)["overall_tag"] if shown.returncode == 0 else shown.stderr
-    for what, tag in (("the name", path.stem.split("-")[-1]), ("auditwheel's verdict", verdict)):
+    names = path.stem.split("-")[-1].split(".")
+    for what, tag in (*(("the name", name) for name in names), ("auditwheel's verdict", verdict)):
         glibc = re.fullmatch(r"manylinux_(\d+)_(\d+)_\w+", tag)
         if glibc is None or (int(glibc[1]), int(glibc[2])) > POLICY:
             yield f"{path.name}: {what} is {tag}, which is not within manylinux_{POLICY[0]}_{POLICY[1]}"

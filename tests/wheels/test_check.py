@@ -72,6 +72,8 @@ NAME, COUNT = "ascend_moe_gating-1.0-py3-none-{}.whl", "has 0 libraries instead 
     [
         ("manylinux_2_27_aarch64", "manylinux_2_27_aarch64", None),
         ("manylinux_2_28_x86_64", "manylinux_2_28_x86_64", None),
+        ("manylinux_2_27_x86_64.manylinux_2_28_x86_64", "manylinux_2_27_x86_64", None),
+        ("manylinux_2_28_x86_64.manylinux_2_31_x86_64", "manylinux_2_27_x86_64", "the name is manylinux_2_31_x86_64"),
         ("manylinux_2_28_aarch64", "manylinux_2_34_aarch64", "auditwheel's verdict is manylinux_2_34_aarch64"),
         ("manylinux_2_28_aarch64", "linux_aarch64", "auditwheel's verdict is linux_aarch64"),
         ("manylinux_2_31_x86_64", "manylinux_2_28_x86_64", "the name is manylinux_2_31_x86_64"),
