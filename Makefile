@@ -56,7 +56,7 @@ check: $(INSTALLED)
 	$(BIN)/pre-commit run --all-files
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy -p ascend_moe_gating
-	$(MAKE) warnings sanitize
+	$(MAKE) warnings sanitize avx512
 	$(PYTEST)
 
 # BENCH may hold --seconds, --output, --device npu.

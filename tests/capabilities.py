@@ -176,10 +176,17 @@ def has(capability):
     return bool(PROBES[capability]())
 
 
+def _needed(item):
+    """What all marks of a test name; one that names nothing sets aside those around it."""
+    for marker in item.iter_markers("needs"):
+        yield from marker.args
+        if not marker.args:
+            return
+
+
 def require(item):
-    """Skip a test, or fail it, that needs what is missing. The mark that is closest to it counts."""
-    marker = item.get_closest_marker("needs")
-    missing = [capability for capability in marker.args if not has(capability)] if marker else []
+    """Skip a test, or fail it, that needs what is missing."""
+    missing = [capability for capability in dict.fromkeys(_needed(item)) if not has(capability)]
     of_the_machine = [capability for capability in missing if capability in OF_THE_MACHINE]
     if missing:
         where = "this machine" if of_the_machine else "the installed torch or torch_npu"

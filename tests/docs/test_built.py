@@ -8,6 +8,7 @@ import pytest
 
 from tests.browser import measure
 from tests.docs.pages import DOCS, PAGES
+from tests.once import once
 from tests.programs import ROOT
 
 # As the Makefile has it.
@@ -23,10 +24,12 @@ def build(folder):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("built")
-    result = build(folder)
-    assert result.returncode == 0, result.stderr
-    return folder / "docs"
+    def make(folder):
+        result = build(folder)
+        assert result.returncode == 0, result.stderr
+        return folder / "docs"
+
+    return once(tmp_path_factory, "built", make)
 
 
 def formulas(page):

@@ -100,7 +100,7 @@ FAILURES = {
     "error code is 107025": captured_without_a_join,
     "Failed to find function aclrtIpcMemGetExportKey": lambda: ForkingPickler.dumps(torch.ones(3).npu()),
 }
-NEEDS = {"error code is 107025": ["captured graphs"], "A gate that is not fused": []}
+NEEDS = {"error code is 107025": ["captured graphs"]}
 
 WRONG = """
 import torch

@@ -1,5 +1,6 @@
 """Gates of transformers' models as they are: whole small models on the CPU, and their routers compiled by torchair."""
 
+import gc
 import time
 
 import pytest
@@ -125,22 +126,32 @@ def test_a_gate_that_does_not_normalize_is_left_alone():
     assert "not divided by their sum" in report.reason
 
 
+@pytest.fixture
+def no_garbage():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @in_dynamo
+@pytest.mark.usefixtures("no_garbage")
 def test_fusing_costs_a_twentieth_of_compiling_at_most():
-    """Of dynamo and AOTAutograd alone; what torchair then does with the graph only makes the share smaller."""
+    """Of dynamo and AOTAutograd alone; what torchair then does with the graph only makes the share smaller. In the
+    thread's own time, and without collections of garbage, which take what other tests have left."""
     spent = 0.0
 
     def timed(graph_module, _):
         nonlocal spent
-        began = time.perf_counter()
+        began = time.thread_time()
         assert len(fuse_gates(graph_module)) == 8
-        spent = time.perf_counter() - began
+        spent = time.thread_time() - began
         return make_boxed_func(graph_module.forward)
 
     model = small("deepseek_v3", num_hidden_layers=8)
     torch._dynamo.reset()
     backend = lambda graph_module, inputs: aot_module_simplified(graph_module, inputs, fw_compiler=timed)  # noqa: E731
-    began = time.perf_counter()
+    began = time.thread_time()
     with torch.no_grad():
         torch.compile(lambda ids: model(ids, use_cache=False).logits, backend=backend)(IDS)
-    assert spent < 0.05 * (time.perf_counter() - began)
+    assert spent < 0.05 * (time.thread_time() - began)

@@ -60,8 +60,8 @@ def compiled(route, inputs, dynamic):
 
 def router(model, name):
     """A class as a parameter of the test, which may need more than the others."""
-    needs = ["support by transformers", *NEEDS.get(name, [])]
-    return pytest.param(model, name, id=name, marks=pytest.mark.needs(*needs))
+    marks = [pytest.mark.needs(*NEEDS[name])] if name in NEEDS else []
+    return pytest.param(model, name, id=name, marks=marks)
 
 
 @pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])

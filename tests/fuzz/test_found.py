@@ -11,6 +11,7 @@ from tests.fuzz import hostile
 from tests.fuzz.__main__ import environment
 from tests.fuzz.seeds import of_node_types
 from tests.kernels.test_kernel_versions import HERE
+from tests.once import once
 from tests.programs import ROOT
 
 pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a compiler")]
@@ -20,11 +21,15 @@ FOUND = ROOT / "tests" / "fuzz" / "found"
 @pytest.fixture(scope="session")
 def replay(tmp_path_factory):
     """Runs files of a kind; the result of the process."""
-    program = tmp_path_factory.mktemp("fuzz") / "replay"
-    compiler = shutil.which("g++") or shutil.which("c++")
-    libraries = [f"-L{folder()}", "-lhost_cann", "-lmoe_gating_top_k", f"-Wl,-rpath,{folder()}"]
-    command = [compiler, "-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=0", "tests/fuzz/replay.cpp", "-o", program, *libraries]
-    subprocess.run(command, cwd=ROOT, check=True)
+
+    def build(temporary):
+        compiler, program = shutil.which("g++") or shutil.which("c++"), temporary / "replay"
+        libraries = [f"-L{folder()}", "-lhost_cann", "-lmoe_gating_top_k", f"-Wl,-rpath,{folder()}"]
+        options = ["-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=0"]
+        subprocess.run([compiler, *options, "tests/fuzz/replay.cpp", "-o", program, *libraries], cwd=ROOT, check=True)
+        return program
+
+    program = once(tmp_path_factory, "replay", build)
 
     def run(kind, *files, vector=""):
         return subprocess.run(

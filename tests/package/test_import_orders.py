@@ -26,6 +26,13 @@ wrapped = sys.modules["torchair.npu_fx_compiler"]._optimize_fx
 print(hasattr(wrapped, "__wrapped__"), hasattr(wrapped.__wrapped__, "__wrapped__"))
 """
 # The first of these is what a user's program imports first. Every module first: tests/package/test_first_import.py.
+# With autoload torch imports torch_npu: what differs is what comes before torch, and after both.
+WITH_AUTOLOAD = (
+    "import ascend_moe_gating, torch, torch_npu",
+    "import torch, ascend_moe_gating, torchair",
+    "import torch, torch_npu, torchair._ge_concrete_graph.ge_converter.custom, ascend_moe_gating",
+    "from ascend_moe_gating.plugin.npu_moe_gating_top_k_softmax_v2 import check\nimport torchair",
+)
 ORDERS = (
     "import ascend_moe_gating, torch, torch_npu",
     "import ascend_moe_gating, torch_npu, torchair, torch",
@@ -42,8 +49,14 @@ ORDERS = (
 )
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=lambda text: text.replace("\n", "; "))
-@pytest.mark.parametrize("autoload", ["0", "1"], ids=["without autoload", "with autoload"])
+@pytest.mark.parametrize(
+    ("order", "autoload"),
+    [
+        pytest.param(order, autoload, id=f"{'with' if autoload == '1' else 'without'} autoload: {order!r}")
+        for autoload, orders in (("0", ORDERS), ("1", WITH_AUTOLOAD))
+        for order in orders
+    ],
+)
 def test_everything_works(order, autoload):
     printed = run(f"import sys\n{STAND_IN}{order}\n{EVERYTHING_WORKS}", TORCH_DEVICE_BACKEND_AUTOLOAD=autoload)
     assert printed.splitlines()[-4:] == [

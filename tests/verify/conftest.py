@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import once
 from tests.programs import start
 
 HERE = Path(__file__).parent
@@ -45,23 +46,27 @@ def read(folder, code, out, err):
 @pytest.fixture(scope="package")
 def wrong_kernel(tmp_path_factory):
     """The library to preload."""
-    library = tmp_path_factory.mktemp("wrong") / "wrong_kernel.so"
-    source = HERE / "wrong_kernel.cpp"
-    command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
-    built = subprocess.run(command, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    return str(library)
+
+    def build(folder):
+        library = folder / "wrong_kernel.so"
+        source = HERE / "wrong_kernel.cpp"
+        command = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
+        built = subprocess.run(command, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        return str(library)
+
+    return once(tmp_path_factory, "wrong_kernel", build)
 
 
 @pytest.fixture(scope="package")
 def right_run(tmp_path_factory):
     """The quick run on the stand-in, of all paths."""
-    return verify(tmp_path_factory.mktemp("right"), "--stand-in", "--quick")
+    return once(tmp_path_factory, "right_run", lambda folder: verify(folder, "--stand-in", "--quick"))
 
 
 @pytest.fixture(scope="package")
 def wrong_run(tmp_path_factory, wrong_kernel):
     """The same of one path, with a kernel behind it that is wrong."""
-    folder = tmp_path_factory.mktemp("wrong_run")
     environment = {"LD_PRELOAD": wrong_kernel, "WRONG_KERNEL": WRONG}
-    return verify(folder, "--stand-in", "--quick", "--path", "eager", **environment)
+    arguments = ("--stand-in", "--quick", "--path", "eager")
+    return once(tmp_path_factory, "wrong_run", lambda folder: verify(folder, *arguments, **environment))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.once import once
 from tests.programs import start
 
 KINDS = {  # and the result in which the quick run finds it
@@ -35,8 +36,8 @@ pytestmark = [pytest.mark.stand_in, pytest.mark.needs("a compiler")]
 
 
 @pytest.fixture(scope="module")
-def found(wrong_kernel):
-    """Of the stand-in and of the CPU."""
+def found(wrong_kernel, tmp_path_factory):
+    """What is found on a device, by kind."""
 
     def run(device):
         kinds = KINDS if device == "npu" else ON_CPU
@@ -45,20 +46,21 @@ def found(wrong_kernel):
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout.splitlines()[-1])  # torch_npu may print before it
 
-    return {device: run(device) for device in ("npu", "cpu")}
+    return lambda device: once(tmp_path_factory, f"found_on_{device}", lambda folder: run(device))
 
 
 @pytest.mark.parametrize(("kind", "device"), EACH)
 def test_it_is_found(found, kind, device):
-    finding = found[device][kind]
+    finding = found(device)[kind]
     assert finding["group"], finding
     assert KINDS[kind] in (finding["result"], None), finding
 
 
-@pytest.mark.parametrize("device", ["npu", "cpu"])
+@pytest.mark.parametrize("device", ["npu", pytest.param("cpu", marks=NEEDS)])
 def test_without_a_mistake_nothing_is_found(found, device):
-    assert found[device]["none"]["group"] == ""
-    assert found[device]["none"]["checks"] > 150
+    none = found(device)["none"]
+    assert none["group"] == ""
+    assert none["checks"] > 150
 
 
 def test_it_is_named_in_the_terminal_in_json_and_on_the_page(wrong_run):
