@@ -82,8 +82,11 @@ class _Reader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        while self.pipe is not None and (some := os.read(self.pipe.fileno(), 2**16)):
-            self.read += some
+        if self.pipe is None:
+            return
+        with self.pipe:
+            while some := os.read(self.pipe.fileno(), 2**16):
+                self.read += some
 
     def text(self) -> str:
         self.join(1.0)

@@ -112,6 +112,15 @@ def test_nobody_reads_what_is_said(redirection, said):
     assert (result.returncode, result.stderr) == (1, said)
 
 
+def test_python_itself_has_nothing_to_say_of_it(tmp_path):
+    """What is left open is a warning."""
+    write(tmp_path, {"torch.py": "1 / 0"})
+    program = [bare(), "-W", "error", "-X", "dev", "-m", "ascend_moe_gating", "doctor"]
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    result = subprocess.run(program, env=environment, cwd="/", capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_a_working_directory_that_is_gone(tmp_path):
     program = (
         f"mkdir {tmp_path}/gone; cd {tmp_path}/gone; rmdir {tmp_path}/gone; {bare()} -m ascend_moe_gating doctor --json"
