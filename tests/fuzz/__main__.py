@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,15 +78,16 @@ class Run:
         self.findings: list[Path] = []
         self.status: int | None = None  # None until it has ended by itself
         self.last: list[str] = []
+        self.due = 0.0  # when the next line of progress is
 
     def command(self, options: list[str]) -> list[str]:
         corpus, found = BUILD / "corpus" / self.target, BUILD / "findings" / self.target
         for folder in (corpus, found):
             folder.mkdir(parents=True, exist_ok=True)
-        time = [f"-max_total_time={SECONDS[self.target]}"]
+        limit = f"-max_total_time={SECONDS[self.target]}"
         fuzzer = BUILD / f"fuzz_{self.target}"
         folders = [corpus, seeds(self.target), *(ROOT / "tests" / "fuzz" / "found").glob(self.target)]
-        return [str(a) for a in (fuzzer, *OPTIONS, *time, *options, f"-artifact_prefix={found}/", *folders)]
+        return [str(a) for a in (fuzzer, *OPTIONS, limit, *options, f"-artifact_prefix={found}/", *folders)]
 
     def lines(self, options: list[str]) -> Iterator[str]:
         with subprocess.Popen(
@@ -100,18 +102,26 @@ class Run:
         """Run it, with a line of progress; the interesting ones of its inputs are kept for the next time."""
         for line in self.lines(options):
             self.take(line)
-        print()
+        if sys.stdout.isatty():
+            print()
 
     def take(self, line: str) -> None:
         """Read a line that libFuzzer has written."""
         if pulse := PULSE.match(line):
             self.executions, self.edges, self.corpus = (int(pulse[i]) for i in (1, 2, 3))
             text = f"{self.executions:,} executions, {pulse[4]}/s, {self.edges:,} edges, {self.corpus:,} inputs kept"
-            print(f"\r{self.name}: {text} ", end="", flush=True)
+            self.show(f"{self.name}: {text}")
         elif written := re.search(r"Test unit written to (\S+)", line):
             self.findings.append(Path(written[1]))
         elif not line.startswith(("INFO", "\tNEW_", "NEW_")):
             self.last = [*self.last[-60:], line]
+
+    def show(self, text: str) -> None:
+        """On a terminal in one line, in a log now and then."""
+        terminal, now = sys.stdout.isatty(), time.monotonic()
+        if now >= self.due:
+            self.due = now + (0.2 if terminal else 20)
+            print(f"\r{text} " if terminal else text, end="" if terminal else "\n", flush=True)
 
     def report(self) -> str:
         text = f"{self.name:18}{self.executions:12,} executions {self.edges:8,} edges {self.corpus:6,} inputs"

@@ -35,8 +35,16 @@ def test_nothing_found(written, capsys):
     written(QUIET, 0)
     assert driver.main([]) == 0
     output = capsys.readouterr().out
-    assert "graph: 4,096 executions, 500/s, 1,234 edges, 78 inputs kept" in output
+    assert output.startswith("graph: 2 executions, 0/s, 10 edges, 1 inputs kept\nkernel ")  # a log gets few lines
     assert output.count("90,000 executions    1,300 edges     99 inputs   nothing found\n") == 1 + len(driver.HERE)
+
+
+def test_each_pulse_of_a_long_run_is_shown_when_it_is_due(capsys):
+    run = driver.Run("graph")
+    for line in QUIET.splitlines():
+        run.due = 0.0
+        run.take(line)
+    assert "graph: 4,096 executions, 500/s, 1,234 edges, 78 inputs kept\n" in capsys.readouterr().out
 
 
 def test_what_is_found_is_told_with_the_command_that_repeats_it(written, capsys):
