@@ -63,7 +63,7 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
-    """From an sdist, that nothing else of this folder is needed; auditwheel gives the wheel its name."""
+    """From an sdist, that nothing else of this folder is needed; auditwheel gives the wheel its name, and the policy is added."""
     source = unpack(sdist, folder)
     settings = {
         "CMAKE_TOOLCHAIN_FILE": str(ROOT / "tests" / "wheels" / "toolchain.cmake"),
@@ -74,8 +74,9 @@ def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
     }
     run("build", "--wheel", "--no-isolation", "--outdir", folder / "plain", source, **settings)
     plain, repaired = next((folder / "plain").glob("*.whl")), folder / "repaired"
-    platform = "manylinux_{}_{}_{}".format(*POLICY, architecture)  # and what is older, if it will do
-    run("auditwheel", "repair", "--plat", platform, "--wheel-dir", repaired, plain)
+    run("auditwheel", "repair", "--plat", "auto", "--wheel-dir", repaired, plain)
+    policy = "+manylinux_{}_{}_{}".format(*POLICY, architecture)  # beside the oldest that it is fit for
+    run("wheel", "tags", "--remove", "--platform-tag", policy, next(repaired.glob("*.whl")))
     return next(repaired.glob("*.whl"))
 
 
