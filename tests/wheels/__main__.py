@@ -63,7 +63,9 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
-    """From an sdist, that nothing else of this folder is needed; auditwheel gives the wheel its name, and the policy is added."""
+    """From an sdist, that nothing else of this folder is needed. It is named after the oldest policy that auditwheel finds it
+    fit for, and after POLICY.
+    """
     source = unpack(sdist, folder)
     settings = {
         "CMAKE_TOOLCHAIN_FILE": str(ROOT / "tests" / "wheels" / "toolchain.cmake"),
