@@ -63,8 +63,8 @@ def unpack(sdist: Path, folder: Path) -> Path:
 
 
 def build_wheel(sdist: Path, architecture: str, folder: Path) -> Path:
-    """From an sdist, that nothing else of this folder is needed. It is named after the oldest policy that auditwheel finds it
-    fit for, and after POLICY.
+    """From an sdist, that nothing else of this folder is needed. It is named after the oldest policy that auditwheel
+    finds it fit for, and after POLICY.
     """
     source = unpack(sdist, folder)
     settings = {
