@@ -28,7 +28,7 @@ from tests.fusion.written_gates import write
 TOKENS = 6  # two make three pairs
 OPERATOR = torch.ops.npu.npu_moe_gating_top_k.default
 CHOICE_FIRST = torch.ops.npu.npu_moe_gating_top_k_softmax_v2.default
-EACH = int(os.environ.get("GENERATED_GATES", "360"))  # `make soak` has thousands
+EACH = int(os.environ.get("GENERATED_GATES", "360"))  # of each kind; set it to thousands for a long run
 
 
 @pytest.fixture(autouse=True)
