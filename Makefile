@@ -18,7 +18,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m ascend_moe_gating.simulator
-PYTEST := $(BIN)/python -m pytest -p tests.progress --numprocesses 2 --dist worksteal
+OPTIONS := -p tests.progress --numprocesses 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest $(OPTIONS)
 CPP := $(wildcard kernels/*.cpp kernels/*.h plugin/cpu/*.cpp plugin/cpu/*.h simulator/*/*.cpp simulator/*/*.h)
 # An editable install knows the modules that were there when it was made: a new list of them is a new install.
 MODULES := $(shell find plugin meta converters simulator -name '*.py' | sort | cksum | cut -d ' ' -f 1)
@@ -108,7 +109,7 @@ wheels: build/wheels/venv/.packages
 
 # TESTS="tests/kernels ..." chooses some.
 wheels-test:
-	$(PYTHON) -m tests.wheels.installed -p tests.progress --numprocesses 2 --dist worksteal $(TESTS)
+	$(PYTHON) -m tests.wheels.installed $(OPTIONS) $(TESTS)
 
 build/wheels/venv/.packages: tests/wheels/requirements.txt
 	$(PYTHON) -m venv $(@D)

@@ -53,10 +53,11 @@ def work(wanted: Wanted, start: int, emit: Emit) -> None:
     if instead:
         not_run.insert(0, ("NPU", instead))
     not_run += [(path.title, "--path asks for others") for path in paths if path not in chosen]
-    paths_of_checks = [check.path for check in plan.checks]
-    begins = {path: paths_of_checks.index(path) for path in dict.fromkeys(paths_of_checks)}
-    not_run_rows = [list(left) for left in not_run]
-    emit({"event": "plan", "checks": len(plan.checks), "begins": begins, "not_run": not_run_rows})
+    begins: dict[str, int] = {}
+    for index, check in enumerate(plan.checks):
+        begins.setdefault(check.path, index)
+    left_out = [list(left) for left in not_run]
+    emit({"event": "plan", "checks": len(plan.checks), "begins": begins, "not_run": left_out})
     for index, check in enumerate(plan.checks[start:], start):
         emit({"event": "begin", "index": index, "path": check.path, "group": check.group})
         begun, said = time.perf_counter(), [""]

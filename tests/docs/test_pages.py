@@ -74,7 +74,7 @@ def test_the_readme_is_a_screen_and_a_half():
 
 
 def test_the_readme_names_the_wheel_that_make_wheels_builds():
-    # auditwheel names it after what is asked for, and after the oldest that has its symbols
+    # after the oldest that has its symbols, as auditwheel finds, and after the policy
     glibcs = ".".join("manylinux_{}_{}_x86_64".format(*version) for version in (NEWEST["GLIBC"], POLICY))
     wheel = f"ascend_moe_gating-{release.number()}-py3-none-{glibcs}.whl[npu]"
     assert f'pip install "./{wheel}"' in README.read_text()

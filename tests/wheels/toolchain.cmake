@@ -1,5 +1,5 @@
-# For `python -m tests.wheels`, which sets the variables of the environment: GCC 12 for an architecture, linked against what
-# tests/wheels/stubs.py made of the system's libraries.
+# For `python -m tests.wheels`, which sets the variables of the environment: GCC 12 for an architecture, linked against
+# what tests/wheels/stubs.py made of the system's libraries.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR $ENV{WHEEL_ARCHITECTURE})
 set(CMAKE_CXX_COMPILER ${CMAKE_SYSTEM_PROCESSOR}-linux-gnu-g++-12)
